@@ -1,0 +1,1 @@
+//! Configuration keys: filled in with `config`.

@@ -1,0 +1,77 @@
+//! Every bound of the program that is not configurable, each with its reason.
+
+/// Rows of one batch: large enough to spread the cost of a hand-over over many rows, small enough
+/// for a batch and its documents (about 1 MiB) to stay in a core's cache.
+pub const BATCH_ROWS_MAX: usize = 1024;
+
+/// Raw bytes after which a batch is handed over even if it is short of rows, so that long lines
+/// cannot make it grow. One line of `source.line_bytes_max` may come on top.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes asked of a file at once.
+pub const READ_BYTES: usize = 256 << 10;
+
+/// Bytes asked of a file at once when many files of one log are open together.
+pub const READ_BYTES_CROWDED: usize = 32 << 10;
+
+/// Rows of one batch when many files of one log are open together.
+pub const BATCH_ROWS_CROWDED: usize = 64;
+
+/// Files of one lane from which the two figures above apply.
+pub const CROWD: usize = 16;
+
+/// Files that one lane keeps open at once: four lanes together stay under the usual limit of 1,024
+/// descriptors. Files beyond it wait for a free place.
+pub const OPEN_FILES_MAX: usize = 192;
+
+/// Batches that wait between a lane and the entity lane. Two keep both sides busy.
+pub const LANE_QUEUE: usize = 2;
+
+/// Blocks of documents that wait between the entity lane and a sink.
+pub const SINK_QUEUE: usize = 4;
+
+/// Bytes of documents handed to a sink at once.
+pub const SINK_BLOCK_BYTES: usize = 1 << 20;
+
+/// Bytes at the start of a file that decide which log it is: Zeek's headers take under 1 KiB,
+/// foreign text in front of one should not hide it.
+pub const IDENTIFY_BYTES: usize = 256 << 10;
+
+/// Bytes of a rejected line that its dead letter keeps (contract: 64 KiB).
+pub const DEAD_LETTER_BYTES: usize = 64 << 10;
+
+/// Columns that a header may name: Zeek's widest log has under 100.
+pub const COLUMNS_MAX: usize = 1024;
+
+/// Members that a JSON record may have, for the same reason.
+pub const MEMBERS_MAX: usize = 1024;
+
+/// Depth of arrays and objects inside a JSON record: Zeek writes one level.
+pub const JSON_DEPTH_MAX: usize = 32;
+
+/// Reasons that one finding carries.
+pub const REASONS_MAX: usize = 5;
+
+/// Records that one finding or one contribution points to.
+pub const EVIDENCE_MAX: usize = 5;
+
+/// Cells (minute, stage, entity, subject) that wait for their minute to close.
+pub const WINDOW_CELLS_MAX: usize = 500_000;
+
+/// Findings remembered so that none alerts twice.
+pub const SUBJECTS_MAX: usize = 500_000;
+
+/// Bytes of a subject (a destination, a uid) that are kept: longer ones are cut and hashed.
+pub const SUBJECT_BYTES_MAX: usize = 256;
+
+/// Bytes of a uid that a finding carries: Zeek's have 18.
+pub const UID_BYTES_MAX: usize = 64;
+
+/// Directories deep that `replay` follows below a path.
+pub const DIRECTORY_DEPTH_MAX: usize = 16;
+
+/// Files that one `replay` takes.
+pub const FILES_MAX: usize = 1_000_000;
+
+/// A configuration file beyond this is a mistake.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;

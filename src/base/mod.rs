@@ -1,0 +1,12 @@
+//! Floor 0: what every other module may use and what knows none of them: scores, time, addresses,
+//! hashes, limits, look-up tables.
+//!
+//! Not here: anything that knows what a Zeek log, a stage or a document is.
+
+pub mod address;
+pub mod hash;
+pub mod keys;
+pub mod limits;
+pub mod lookup;
+pub mod score;
+pub mod time;

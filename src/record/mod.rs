@@ -1,0 +1,21 @@
+//! Floor 1: what a record is once it is read: typed columns, where it came from, whom it concerns,
+//! and what a stage says of it.
+//!
+//! Not here: how bytes become records (`zeek`), how records become documents (`document`).
+
+mod batch;
+mod column;
+mod entity;
+mod evidence;
+mod header;
+mod log;
+mod position;
+pub mod schema;
+
+pub use batch::{Batch, Format, Line, Member, Reason as RejectReason, Reject};
+pub use column::{Column, Span};
+pub use entity::{Entity, Inside, Scope, Sides};
+pub use evidence::{Evidence, Observed, Reason, Technique};
+pub use header::{Field, Header, Scalar, Shape};
+pub use log::{Lane, Log};
+pub use position::{Generation, RecordRef, Source};
