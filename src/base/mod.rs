@@ -8,5 +8,6 @@ pub mod hash;
 pub mod keys;
 pub mod limits;
 pub mod lookup;
+pub mod recent;
 pub mod score;
 pub mod time;

@@ -28,7 +28,8 @@ pub struct Line {
     pub span: Span,
     /// Its first byte in the decompressed file.
     pub offset: u64,
-    /// Whether all of it may stand in a JSON string as it is: printable ASCII without `"` and `\`.
+    /// Whether every text in it may stand in a JSON string as it is: it is printable ASCII, and has
+    /// neither escapes nor, in TSV, `"` and `\`.
     pub plain: bool,
 }
 

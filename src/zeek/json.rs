@@ -108,7 +108,7 @@ impl Reader {
             return Err(refusal);
         }
         batch.member_ends.push(batch.members.len() as u32);
-        let plain = line.is_ascii() && !scan.has_surrogate;
+        let plain = line.is_ascii() && !scan.has_escape;
         let span = Span::new(arena, arena + line.len());
         batch.commit_row(Line { span, offset, plain });
         Ok(())
@@ -316,12 +316,12 @@ struct Scan<'a> {
     hint: usize,
     /// Columns that came already, one bit each.
     seen: u64,
-    has_surrogate: bool,
+    has_escape: bool,
 }
 
 impl<'a> Scan<'a> {
     fn new(line: &'a [u8], base: usize, first_member: usize) -> Self {
-        Self { line, at: 0, base, first_member, hint: 0, seen: 0, has_surrogate: false }
+        Self { line, at: 0, base, first_member, hint: 0, seen: 0, has_escape: false }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -363,6 +363,7 @@ impl<'a> Scan<'a> {
                 }
                 Some(b'\\') => {
                     is_escaped = true;
+                    self.has_escape = true;
                     self.escape()?;
                 }
                 _ => return Err(NOT_JSON()),
@@ -375,8 +376,7 @@ impl<'a> Scan<'a> {
         match rest.get(1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
-                let unit = unescape::code_unit(rest).ok_or_else(NOT_JSON)?;
-                self.has_surrogate |= (0xd800..0xe000).contains(&unit);
+                unescape::code_unit(rest).ok_or_else(NOT_JSON)?;
                 self.at += 6;
             }
             _ => return Err(NOT_JSON()),

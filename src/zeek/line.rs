@@ -21,8 +21,14 @@ pub(super) fn reject(
         offset: place.offset,
         length: place.length,
         raw: line.get(..DEAD_LETTER_BYTES).unwrap_or(line).to_vec(),
-        sha256: Sha256::digest(line).into(),
+        sha256: sha256(line),
     });
+}
+
+/// SHA-256, as dead letters carry it.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 /// Where a line stands in the decompressed file.

@@ -17,4 +17,6 @@ pub mod value;
 
 pub use header::configured;
 pub use identify::{Identity, identify};
+pub use line::sha256;
 pub use parser::{Parser, Progress, Settings};
+pub use unescape::{json as unescape_json, tsv as unescape_tsv};

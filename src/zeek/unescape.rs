@@ -5,7 +5,7 @@
 ///
 /// Zeek's own `get_unescaped_string` (util.cc) knows `\xHH` only and so cannot read back what Zeek
 /// wrote for a literal `\xff`; this can.
-pub(super) fn tsv(text: &[u8], out: &mut Vec<u8>) {
+pub fn tsv(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
@@ -28,7 +28,7 @@ pub(super) fn tsv(text: &[u8], out: &mut Vec<u8>) {
 ///
 /// The string must have been found well-formed. A surrogate without its partner stays as the six
 /// characters it is written in, since no UTF-8 stands for it.
-pub(super) fn json(text: &[u8], out: &mut Vec<u8>) {
+pub fn json(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);

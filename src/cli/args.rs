@@ -1,0 +1,70 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// Scores users and hosts by what Zeek's logs say of them.
+#[derive(Debug, Parser)]
+#[command(name = "zeek-ueba", version = VERSION, about, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Configuration file; without it ./pipeline.toml where it exists, else the defaults.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key, as in --set stage.long-connection.weight=50; may be given many times.
+    #[arg(long, global = true, value_name = "KEY.PATH=VALUE")]
+    pub set: Vec<String>,
+    /// How messages on standard error look.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say more; twice, say all.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Say errors only, and show no progress.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ZEEK_UEBA_COMMIT"), ")");
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run finished logs through the pipeline: events, alerts, risk and dead letters as NDJSON.
+    Replay(Replay),
+    /// Show every mistake of the configuration.
+    Check,
+    /// Show the stages: what each reads, finds and can be told.
+    Stages,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// Logs, or directories of logs: TSV, JSON, gz, any of Zeek's archive layouts, several days.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// A new or empty directory for the results.
+    #[arg(short, long, default_value = "replay", value_name = "DIR")]
+    pub output: PathBuf,
+    /// A network that is internal; given, these alone decide. May be given many times.
+    #[arg(long, value_name = "CIDR")]
+    pub internal: Vec<IpNet>,
+    /// Exit with 65 if any line or file could not be read.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// How messages look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line of text.
+    Text,
+    /// A line of JSON.
+    Json,
+}

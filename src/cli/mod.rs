@@ -1,0 +1,104 @@
+//! Floor 7: commands, their arguments, their output, their exit codes.
+
+mod args;
+mod check;
+mod exit;
+mod replay;
+mod stages;
+mod summary;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing::Level;
+
+pub use args::{Args, Command};
+pub use exit::Exit;
+
+use crate::config::{self, Plan};
+
+/// Parses the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // There is nobody left to tell that the message could not be printed.
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    start_log(&args);
+    let result = match &args.command {
+        Command::Replay(replay) => replay::run(&args, replay),
+        Command::Check => check::run(&args),
+        Command::Stages => stages::run(),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            tell(&format!("zeek-ueba: {:#}", failure.error));
+            failure.exit.into()
+        }
+    }
+}
+
+/// Why a command failed, and with which exit code.
+#[derive(Debug)]
+pub struct Failed {
+    error: anyhow::Error,
+    exit: Exit,
+}
+
+impl Failed {
+    fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { error: error.into(), exit }
+    }
+}
+
+/// The plan of the configuration, or all of its mistakes, printed.
+fn plan(args: &Args) -> Result<Plan, Failed> {
+    config::load(args.config.as_deref(), &args.set, &crate::wiring::stage_keys()).map_err(
+        |mistakes| {
+            for mistake in &mistakes {
+                tell(&mistake.to_string());
+            }
+            let count = mistakes.len();
+            let plural = if count == 1 { "mistake" } else { "mistakes" };
+            Failed::new(Exit::Config, anyhow::anyhow!("{count} {plural} in the configuration"))
+        },
+    )
+}
+
+/// Writes results to standard output; a reader that went away is no failure of ours.
+fn print(text: &str) -> Result<(), Failed> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failed::new(Exit::Io, anyhow::Error::from(error).context("standard output")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a message to standard error.
+fn tell(text: &str) {
+    // There is nobody left to tell that this could not be written.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+fn start_log(args: &Args) {
+    let level = match (args.quiet, args.verbose) {
+        (true, _) => Level::ERROR,
+        (false, 0) => Level::WARN,
+        (false, 1) => Level::INFO,
+        (false, _) => Level::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    let log = log.with_target(false).with_ansi(false);
+    match args.log_format {
+        args::LogFormat::Text => log.without_time().init(),
+        args::LogFormat::Json => log.json().without_time().init(),
+    }
+}

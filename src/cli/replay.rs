@@ -1,0 +1,79 @@
+//! `replay`: finished logs through the pipeline.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::engine::{self, Failure};
+use crate::replay::{Inventory, discover, take_inventory};
+use crate::sink::{CannotOpen, Ndjson};
+use crate::wiring;
+
+use super::args::{Args, Replay};
+use super::exit::Exit;
+use super::{Failed, plan, print, summary};
+
+/// Reads what there is, writes what it means, prints a summary.
+pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
+    let mut plan = plan(args)?;
+    if !replay.internal.is_empty() {
+        plan.internal = Some(replay.internal.clone());
+    }
+    let sink = Ndjson::create(&replay.output).map_err(|error| {
+        let exit = if matches!(error, CannotOpen::Io(..)) { Exit::Io } else { Exit::Usage };
+        Failed::new(exit, error)
+    })?;
+    let settings = wiring::parsers(&plan);
+    let (files, skipped) = discover(&replay.paths);
+    let mut inventory = take_inventory(files, skipped, &settings);
+    for skipped in &inventory.skipped {
+        tracing::warn!(path = %skipped.path.display(), reason = skipped.reason, "skipped");
+    }
+    for (twin, of) in &inventory.twins {
+        tracing::info!(path = %twin.path.display(), of = %of.path.display(), "copy, read once");
+    }
+    if nothing_was_readable(&inventory) {
+        let error = anyhow::anyhow!("nothing could be read: {}", reasons(&inventory));
+        return Err(Failed::new(Exit::Io, error));
+    }
+    let bar = progress_bar(args.quiet, inventory.bytes);
+    let lanes = wiring::lanes(&plan, &settings, std::mem::take(&mut inventory.lanes));
+    let core = wiring::core(&plan);
+    let result = engine::run(lanes, core, Box::new(sink), &mut |bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    let result = result.map_err(|failure| {
+        let exit = if matches!(failure, Failure::Sink(_)) { Exit::Io } else { Exit::Bug };
+        Failed::new(exit, failure)
+    })?;
+    print(&summary::text(&result, &inventory, &replay.output))?;
+    let rejects: u64 = result.logs.values().map(engine::Counts::rejects).sum();
+    let is_clean = rejects == 0 && inventory.skipped.is_empty();
+    Ok(if replay.strict && !is_clean { Exit::Data } else { Exit::Done })
+}
+
+fn nothing_was_readable(inventory: &Inventory) -> bool {
+    inventory.lanes.is_empty() && inventory.other == 0 && inventory.empty == 0
+}
+
+fn reasons(inventory: &Inventory) -> String {
+    let reasons: Vec<String> = inventory
+        .skipped
+        .iter()
+        .take(5)
+        .map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason))
+        .collect();
+    if reasons.is_empty() { "there are no files".to_owned() } else { reasons.join("; ") }
+}
+
+fn progress_bar(quiet: bool, bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    // On a terminal only: indicatif finds out.
+    bar.set_draw_target(if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    });
+    let template = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,265 @@
+//! What the user wrote, with positions: a flat list of paths and literals that does nothing yet.
+//!
+//! Here belong TOML syntax, positions and the overlay of `--set`. What a key means belongs to
+//! `schema` and `read`.
+
+use std::collections::BTreeSet;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
+
+use super::diagnose::{Mistake, Place, segment};
+
+/// Deeper paths lead nowhere in any schema, so they are not followed.
+const PATH_SEGMENTS_MAX: usize = 8;
+
+/// A parsed file with the settings of the command line laid over it.
+pub(super) struct Raw<'a> {
+    file: &'a str,
+    text: &'a str,
+    /// The keys of `--set` items as the user wrote them, for positions.
+    sets: Vec<String>,
+    /// In the order of the file, then of the command line.
+    pub(super) entries: Vec<Entry>,
+    /// Where the text is not TOML.
+    pub(super) syntax: Vec<Mistake>,
+    /// Lines that are not TOML: what was made of them is a guess.
+    broken_lines: BTreeSet<usize>,
+    /// True where after a syntax error the entries cannot be trusted.
+    pub(super) lost: bool,
+}
+
+/// One key or table.
+pub(super) struct Entry {
+    pub(super) path: Vec<String>,
+    pub(super) key_at: At,
+    pub(super) value: Literal,
+}
+
+/// Where something stands: a byte of the file, a `--set` item, or a default of the program.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum At {
+    File(usize),
+    Set(usize),
+    Default,
+}
+
+/// A value and its position.
+pub(super) struct Literal {
+    pub(super) at: At,
+    pub(super) node: Node,
+}
+
+/// A TOML value; what stands in a table has entries of its own.
+pub(super) enum Node {
+    Flag(bool),
+    Integer(i64),
+    /// An integer of more than 64 bits.
+    Huge(String),
+    Real(f64),
+    Text(String),
+    Date,
+    List(Vec<Literal>),
+    Table,
+}
+
+impl<'a> Raw<'a> {
+    /// Reads a TOML text; never fails, see `syntax` and `lost`.
+    pub(super) fn parse(file: &'a str, text: &'a str) -> Self {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut raw = Self {
+            file,
+            text,
+            sets: Vec::new(),
+            entries: Vec::new(),
+            syntax: Vec::new(),
+            broken_lines: BTreeSet::new(),
+            lost: false,
+        };
+        raw.take_errors(errors);
+        flatten(&mut raw.entries, &mut Vec::new(), root.get_ref(), &At::File);
+        raw.entries.sort_by_key(|entry| entry.key_at);
+        raw
+    }
+
+    /// Lays `key.path=value` over the file: it replaces what stands at that path.
+    pub(super) fn overlay(&mut self, item: &str) {
+        let (key, value) = split_item(item);
+        let index = self.sets.len();
+        self.sets.push(key.trim().to_owned());
+        let (Some(path), Some(value)) = (key_path(key.trim()), value) else {
+            self.syntax.push(Mistake::bad_set(self.place(At::Set(index))));
+            return;
+        };
+        self.entries.retain(|entry| !entry.path.starts_with(&path));
+        let at = |_| At::Set(index);
+        for end in 1..path.len() {
+            let table = path.iter().take(end).cloned().collect::<Vec<_>>();
+            if !self.entries.iter().any(|entry| entry.path == table) {
+                self.entries.push(entry(table, at(0), Node::Table));
+            }
+        }
+        match DeValue::parse(value.trim()) {
+            Ok(parsed) => add(&mut self.entries, &mut path.clone(), at(0), &parsed, &at),
+            Err(_) => self.entries.push(entry(path, at(0), Node::Text(value.to_owned()))),
+        }
+    }
+
+    /// The place for a message.
+    pub(super) fn place(&self, at: At) -> Place {
+        match at {
+            At::File(offset) => {
+                let before = self.text.get(..offset).unwrap_or(self.text);
+                let (line, column) = line_column(before);
+                Place { file: self.file.to_owned(), line, column }
+            }
+            At::Set(index) => {
+                let key = self.sets.get(index).map_or("", String::as_str);
+                let plain = key.chars().filter(|c| !c.is_control()).collect::<String>();
+                Place::whole(format!("--set {plain}").trim_end())
+            }
+            At::Default => Place::whole("built-in default"),
+        }
+    }
+
+    /// The name of the file.
+    pub(super) fn file(&self) -> &str {
+        self.file
+    }
+
+    /// True where a mistake at this place would only repeat a syntax error.
+    pub(super) fn is_broken(&self, mistake: &Mistake) -> bool {
+        self.broken_lines.contains(&mistake.line)
+    }
+
+    /// Keeps one error of each line, and none after an open bracket or quote: all that follows
+    /// one of these is taken for a part of it.
+    fn take_errors(&mut self, mut errors: Vec<Error>) {
+        errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            let place = self.place(At::File(span.start));
+            if place.line > 0 && self.broken_lines.contains(&place.line) {
+                continue;
+            }
+            let found = self.text.get(span.clone()).unwrap_or("").trim();
+            if error.message() == "duplicate key" {
+                self.syntax.push(Mistake::duplicate(place, found));
+                continue;
+            }
+            self.broken_lines.insert(place.line);
+            self.syntax.push(Mistake::syntax(place, error.message(), found));
+            self.lost |= self.line_at(span.start).starts_with('[');
+            if ["array", "inline table", "multi-line"].iter().any(|s| error.message().contains(s)) {
+                self.lost = true;
+                break;
+            }
+        }
+    }
+
+    fn line_at(&self, offset: usize) -> &str {
+        let before = self.text.get(..offset).unwrap_or("");
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        self.text.get(start..).unwrap_or("").trim_start()
+    }
+}
+
+/// Line and column, from 1 and in characters, of what follows after this text.
+pub(super) fn line_column(before: &str) -> (usize, usize) {
+    let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+    let last = before.rsplit('\n').next().unwrap_or(before);
+    (line, last.chars().count() + 1)
+}
+
+fn entry(path: Vec<String>, key_at: At, node: Node) -> Entry {
+    Entry { path, key_at, value: Literal { at: key_at, node } }
+}
+
+/// Adds the entries of a table, each with its path.
+fn flatten(
+    entries: &mut Vec<Entry>,
+    path: &mut Vec<String>,
+    table: &DeTable<'_>,
+    at: &dyn Fn(usize) -> At,
+) {
+    for (key, value) in table {
+        path.push(key.get_ref().to_string());
+        add(entries, path, at(key.span().start), value, at);
+        path.pop();
+    }
+}
+
+/// Adds the entry of one value and, for a table, those within it.
+fn add(
+    entries: &mut Vec<Entry>,
+    path: &mut Vec<String>,
+    key_at: At,
+    value: &Spanned<DeValue<'_>>,
+    at: &dyn Fn(usize) -> At,
+) {
+    entries.push(Entry { path: path.clone(), key_at, value: literal(value, at) });
+    if let DeValue::Table(table) = value.get_ref()
+        && path.len() < PATH_SEGMENTS_MAX
+    {
+        flatten(entries, path, table, at);
+    }
+}
+
+/// The parser bounds how deep lists nest, so this recursion is bounded too.
+pub(super) fn literal(value: &Spanned<DeValue<'_>>, at: &dyn Fn(usize) -> At) -> Literal {
+    let node = match value.get_ref() {
+        DeValue::Boolean(flag) => Node::Flag(*flag),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Node::Integer(number),
+            Err(_) => Node::Huge(number.to_string()),
+        },
+        DeValue::Float(number) => Node::Real(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::String(text) => Node::Text(text.to_string()),
+        DeValue::Datetime(_) => Node::Date,
+        DeValue::Array(list) => Node::List(list.iter().map(|item| literal(item, at)).collect()),
+        DeValue::Table(_) => Node::Table,
+    };
+    Literal { at: at(value.span().start), node }
+}
+
+/// Splits at the first `=` outside of quotes.
+fn split_item(item: &str) -> (&str, Option<&str>) {
+    let mut quote = None;
+    for (offset, c) in item.char_indices() {
+        match (quote, c) {
+            (None, '=') => return (item.get(..offset).unwrap_or(item), item.get(offset + 1..)),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    (item, None)
+}
+
+/// The segments of a dotted key; a segment with other characters stands in quotes.
+fn key_path(key: &str) -> Option<Vec<String>> {
+    let mut path = Vec::new();
+    let mut rest = key;
+    loop {
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (name, after) = match quote {
+            Some(quote) => {
+                let (name, after) = rest.strip_prefix(quote)?.split_once(quote)?;
+                (name.to_owned(), after)
+            }
+            None => {
+                let end = rest.find('.').unwrap_or(rest.len());
+                let (name, after) = rest.split_at_checked(end)?;
+                if segment(name) != name {
+                    return None;
+                }
+                (name.to_owned(), after)
+            }
+        };
+        path.push(name);
+        if after.is_empty() {
+            return (path.len() <= PATH_SEGMENTS_MAX).then_some(path);
+        }
+        rest = after.strip_prefix('.')?;
+    }
+}

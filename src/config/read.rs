@@ -1,0 +1,359 @@
+//! Reads literals into typed values and collects every mistake on the way.
+//!
+//! Here belong types, ranges and the few rules that a single key has. What the values mean to
+//! the program belongs to `plan`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use toml::de::DeValue;
+
+use super::diagnose::{Mistake, segment};
+use super::plan::Redact;
+use super::raw::{At, Entry, Literal, Node, Raw, literal};
+use super::schema::{LOGS, Schema, Section, Slot};
+use super::unit::{parse_bytes, parse_duration, show_bytes, show_duration};
+use crate::base::keys::{KeyDef, Kind, Settings, Value};
+
+/// More mistakes than this help nobody.
+const MISTAKES_MAX: usize = 100;
+/// Longest name of a sensor; it stands in every event.
+const SENSOR_ID_BYTES_MAX: usize = 128;
+
+/// The values of every table of the schema by the name of the table.
+pub(super) type Tables = BTreeMap<String, Settings>;
+
+/// Reads all entries; defaults stand in for what was not given.
+pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> Result<Tables, Vec<Mistake>> {
+    let mut reader = Reader { raw, mistakes: raw.syntax.clone() };
+    let mut tables = reader.defaults(schema);
+    if !raw.lost {
+        for entry in &raw.entries {
+            if reader.mistakes.len() > MISTAKES_MAX {
+                break;
+            }
+            reader.entry(schema, entry, &mut tables);
+        }
+    }
+    let mut mistakes = reader.mistakes;
+    if mistakes.is_empty() {
+        return Ok(tables);
+    }
+    // Those without a position come from the command line, which is laid over the file.
+    mistakes.sort_by_key(|m| (m.line == 0, m.line, m.column));
+    if mistakes.len() > MISTAKES_MAX {
+        mistakes.truncate(MISTAKES_MAX);
+        mistakes.push(Mistake::and_more(raw.file(), MISTAKES_MAX));
+    }
+    Err(mistakes)
+}
+
+/// An entry of `event.redact`, where it names a field.
+pub(super) fn parse_redact(text: &str) -> Option<Redact> {
+    let (log, rest) = text.split_once('.')?;
+    let (field, userinfo) = match rest.split_once(':') {
+        Some((field, "userinfo")) => (field, true),
+        Some(_) => return None,
+        None => (rest, false),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let names_field = !field.is_empty() && field.chars().all(plain) && LOGS.contains(&log);
+    names_field.then(|| Redact { log: log.to_owned(), field: field.to_owned(), userinfo })
+}
+
+/// One walk over the entries.
+struct Reader<'a> {
+    raw: &'a Raw<'a>,
+    mistakes: Vec<Mistake>,
+}
+
+/// What is being read: the dotted name for messages, and its definition.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    label: &'a str,
+    kind: Kind,
+}
+
+impl Reader<'_> {
+    /// All tables filled with their defaults.
+    fn defaults(&mut self, schema: &Schema) -> Tables {
+        let mut tables = Tables::new();
+        for section in &schema.sections {
+            let settings = tables.entry(section.name.clone()).or_default();
+            for key in section.keys {
+                if let Some(text) = key.default {
+                    self.default(settings, section, key, text);
+                }
+            }
+        }
+        tables
+    }
+
+    fn default(&mut self, to: &mut Settings, section: &Section, key: &'static KeyDef, text: &str) {
+        if key.kind == Kind::TextMap {
+            to.insert(key.name, Value::TextMap(BTreeMap::new()));
+            return;
+        }
+        let label = format!("{}.{}", section.name, key.name);
+        let Ok(parsed) = DeValue::parse(text) else {
+            self.push(Mistake::syntax(self.raw.place(At::Default), &label, text));
+            return;
+        };
+        let literal = literal(&parsed, &|_| At::Default);
+        if let Some(value) = self.value(Target { label: &label, kind: key.kind }, &literal) {
+            to.insert(key.name, value);
+        }
+    }
+
+    fn entry(&mut self, schema: &Schema, entry: &Entry, tables: &mut Tables) {
+        let Some(name) = entry.path.last() else { return };
+        let path = || entry.path.iter().map(|s| segment(s)).collect::<Vec<_>>().join(".");
+        let is_table = matches!(entry.value.node, Node::Table);
+        match schema.slot(&entry.path) {
+            Slot::Section if is_table => {}
+            Slot::Section => {
+                let label = format!("[{}]", path());
+                self.wrong_type(&label, "a table", &entry.value);
+            }
+            Slot::Key(section, key) => {
+                let target = Target { label: &path(), kind: key.kind };
+                let settings = tables.entry(section.name.clone()).or_default();
+                if let Some(value) = self.value(target, &entry.value) {
+                    self.check(section, key, &entry.value);
+                    settings.insert(key.name, value);
+                }
+            }
+            Slot::MapEntry(section, key) => {
+                let settings = tables.entry(section.name.clone()).or_default();
+                self.map_entry(&path(), key, entry, settings);
+            }
+            Slot::Unknown(table) if is_table => {
+                let known = schema.known_in(&table);
+                let place = self.raw.place(entry.key_at);
+                self.push(Mistake::unknown_table(place, name, &table, known));
+            }
+            Slot::Unknown(table) => {
+                let known = schema.known_in(&table);
+                let homes = schema.homes_of(name);
+                let place = self.raw.place(entry.key_at);
+                self.push(Mistake::unknown_key(place, name, &table, known, &homes));
+            }
+            Slot::Below => {}
+        }
+    }
+
+    /// One line of a table of texts.
+    fn map_entry(&mut self, label: &str, key: &KeyDef, entry: &Entry, to: &mut Settings) {
+        let Some(name) = entry.path.last() else { return };
+        if matches!(entry.value.node, Node::Table) {
+            // A dotted key without quotes reads as a table within the table.
+            let place = self.raw.place(entry.key_at);
+            let mut mistake = Mistake::wrong_type(place, label, "text", "a table");
+            mistake.hint = Some("a name with a dot in it stands in quotes: \"a.b\"".to_owned());
+            self.push(mistake);
+            return;
+        }
+        let target = Target { label, kind: Kind::Text };
+        let Some(Value::Text(text)) = self.value(target, &entry.value) else { return };
+        if name.is_empty() || text.is_empty() {
+            let place = self.raw.place(entry.value.at);
+            self.push(Mistake::bad_text(place, label, "has an empty name"));
+            return;
+        }
+        to.extend_map(key.name, name, text);
+    }
+
+    fn value(&mut self, target: Target<'_>, literal: &Literal) -> Option<Value> {
+        let at = self.raw.place(literal.at);
+        let label = target.label;
+        match (target.kind, &literal.node) {
+            (Kind::Flag, Node::Flag(flag)) => return Some(Value::Flag(*flag)),
+            (Kind::Text, Node::Text(text)) => return Some(Value::Text(text.clone())),
+            (Kind::Choice(words), Node::Text(text)) => {
+                if words.contains(&text.as_str()) {
+                    return Some(Value::Text(text.clone()));
+                }
+                self.push(Mistake::not_a_choice(at, label, text, words));
+            }
+            (Kind::TextList, Node::List(items)) => return self.texts(label, items),
+            (Kind::CidrList, Node::List(items)) => return self.networks(label, items),
+            // Its entries follow one by one; an empty table has none.
+            (Kind::TextMap, Node::Table) => return Some(Value::TextMap(BTreeMap::new())),
+            _ => return self.number(target, literal),
+        }
+        None
+    }
+
+    /// The kinds with bounds; anything else is of a wrong type.
+    fn number(&mut self, target: Target<'_>, literal: &Literal) -> Option<Value> {
+        let at = self.raw.place(literal.at);
+        let label = target.label;
+        let mistake = match (target.kind, &literal.node) {
+            (Kind::Integer { min, max }, Node::Integer(number)) => {
+                if (min..=max).contains(number) {
+                    return Some(Value::Integer(*number));
+                }
+                Mistake::out_of_range(at, label, (&min, &max), &number.to_string())
+            }
+            (Kind::Integer { min, max }, Node::Huge(text)) => {
+                Mistake::out_of_range(at, label, (&min, &max), text)
+            }
+            (Kind::Real { min, max }, Node::Integer(_) | Node::Real(_) | Node::Huge(_)) => {
+                let (number, shown) = match &literal.node {
+                    Node::Integer(number) => (*number as f64, number.to_string()),
+                    Node::Real(number) => (*number, number.to_string()),
+                    Node::Huge(text) => (f64::INFINITY, text.clone()),
+                    _ => (f64::NAN, String::new()),
+                };
+                if (min..=max).contains(&number) {
+                    return Some(Value::Real(number + 0.0)); // makes -0.0 the same as 0.0
+                }
+                Mistake::out_of_range(at, label, (&min, &max), &shown)
+            }
+            (Kind::Duration { min_us, max_us }, Node::Text(text)) => match parse_duration(text) {
+                Some(us) if (min_us..=max_us).contains(&us) => return Some(Value::Micros(us)),
+                Some(_) => {
+                    let bounds = (show_duration(min_us), show_duration(max_us));
+                    Mistake::out_of_range(at, label, (&bounds.0, &bounds.1), text)
+                }
+                None => Mistake::bad_duration(at, label, &format!("{text:?}")),
+            },
+            (Kind::Duration { .. }, Node::Integer(number)) => {
+                Mistake::bad_duration(at, label, &number.to_string())
+            }
+            (Kind::Bytes { min, max }, Node::Integer(_) | Node::Huge(_) | Node::Text(_)) => {
+                return self.bytes(target.label, (min, max), literal);
+            }
+            _ => {
+                self.wrong_type(label, wanted(target.kind), literal);
+                return None;
+            }
+        };
+        self.push(mistake);
+        None
+    }
+
+    fn bytes(&mut self, label: &str, (min, max): (u64, u64), literal: &Literal) -> Option<Value> {
+        let at = self.raw.place(literal.at);
+        let (bytes, shown) = match &literal.node {
+            Node::Integer(number) => (u64::try_from(*number).ok(), number.to_string()),
+            Node::Huge(text) => (None, text.clone()),
+            Node::Text(text) => match parse_bytes(text) {
+                Some(bytes) => (Some(bytes), text.clone()),
+                None => {
+                    self.push(Mistake::bad_size(at, label, text));
+                    return None;
+                }
+            },
+            _ => return None,
+        };
+        if let Some(bytes) = bytes.filter(|bytes| (min..=max).contains(bytes)) {
+            return Some(Value::Bytes(bytes));
+        }
+        let bounds = (show_bytes(min), show_bytes(max));
+        self.push(Mistake::out_of_range(at, label, (&bounds.0, &bounds.1), &shown));
+        None
+    }
+
+    fn texts(&mut self, label: &str, items: &[Literal]) -> Option<Value> {
+        let texts = self.items(label, items, |_, _, text| Some(text.to_owned()))?;
+        Some(Value::TextList(texts))
+    }
+
+    fn networks(&mut self, label: &str, items: &[Literal]) -> Option<Value> {
+        let networks = self.items(label, items, |reader, at, text| {
+            let parsed = text.parse::<IpNet>();
+            if parsed.is_err() {
+                reader.push(Mistake::bad_cidr(reader.raw.place(at), text));
+            }
+            parsed.ok()
+        })?;
+        let distinct: BTreeSet<IpNet> = networks.iter().map(IpNet::trunc).collect();
+        Some(Value::Cidrs(distinct.into_iter().collect()))
+    }
+
+    /// Reads each text of a list; `None` where one of them is a mistake.
+    fn items<T>(
+        &mut self,
+        label: &str,
+        items: &[Literal],
+        read: impl Fn(&mut Self, At, &str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut good = Vec::new();
+        for item in items {
+            if self.mistakes.len() > MISTAKES_MAX {
+                return None;
+            }
+            match &item.node {
+                Node::Text(text) => good.extend(read(self, item.at, text)),
+                _ => self.wrong_type(&format!("an element of {label}"), "text", item),
+            }
+        }
+        (good.len() == items.len()).then_some(good)
+    }
+
+    /// The few rules that a single key has.
+    fn check(&mut self, section: &Section, key: &KeyDef, literal: &Literal) {
+        match (section.name.as_str(), key.name, &literal.node) {
+            ("sensor", "id", Node::Text(id)) => {
+                let is_fine = (1..=SENSOR_ID_BYTES_MAX).contains(&id.len());
+                if !is_fine || id.chars().any(char::is_control) {
+                    let place = self.raw.place(literal.at);
+                    let rule = "must have 1 to 128 bytes and no control characters";
+                    self.push(Mistake::bad_text(place, "sensor.id", rule));
+                }
+            }
+            ("event", "redact", Node::List(items)) => {
+                for item in items {
+                    if let Node::Text(text) = &item.node
+                        && parse_redact(text).is_none()
+                    {
+                        let place = self.raw.place(item.at);
+                        self.push(Mistake::bad_redact(place, text, LOGS));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn wrong_type(&mut self, label: &str, wanted: &str, literal: &Literal) {
+        let place = self.raw.place(literal.at);
+        self.push(Mistake::wrong_type(place, label, wanted, found(&literal.node)));
+    }
+
+    /// A mistake on a line that is not TOML would only repeat that.
+    fn push(&mut self, mistake: Mistake) {
+        if !self.raw.is_broken(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+}
+
+/// What a kind wants, with its article.
+fn wanted(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Flag => "true or false",
+        Kind::Text | Kind::Choice(_) => "text",
+        Kind::Integer { .. } => "a whole number",
+        Kind::Real { .. } => "a number",
+        Kind::Duration { .. } => "a duration such as \"90s\"",
+        Kind::Bytes { .. } => "a size such as \"64KiB\"",
+        Kind::TextList => "a list of texts",
+        Kind::CidrList => "a list of networks",
+        Kind::TextMap => "a table of texts",
+    }
+}
+
+/// What stands there instead, with its article.
+fn found(node: &Node) -> &'static str {
+    match node {
+        Node::Flag(_) => "true or false",
+        Node::Integer(_) | Node::Huge(_) => "a whole number",
+        Node::Real(_) => "a number",
+        Node::Text(_) => "text",
+        Node::Date => "a date",
+        Node::List(_) => "a list",
+        Node::Table => "a table",
+    }
+}

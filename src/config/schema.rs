@@ -1,0 +1,265 @@
+//! The tables and keys that `pipeline.toml` may hold, and where a path of keys leads.
+//!
+//! Here belong the fixed tables and the look-up by path. The keys of a stage belong to the stage;
+//! they come in as [`StageKeys`]. Reading values belongs to `read`.
+
+use crate::base::keys::{KIB, KeyDef, Kind, MIB};
+use crate::base::time::{DAY, MINUTE};
+
+/// The keys that one stage brings for its table `[stage.<name>]`.
+#[derive(Clone, Copy, Debug)]
+pub struct StageKeys {
+    /// The name of the stage, in `kebab-case`.
+    pub name: &'static str,
+    /// All keys of its table. `enabled`, `weight` and `alert` are always among them.
+    pub keys: &'static [KeyDef],
+}
+
+/// The logs whose fields the configuration can name.
+pub const LOGS: &[&str] = &["conn", "open_conn", "dns", "http", "files"];
+
+/// The fixed tables in the order of the shipped file; stages follow after them.
+pub static SECTIONS: &[(&str, &[KeyDef])] = &[
+    ("sensor", SENSOR),
+    ("source", SOURCE),
+    ("source.fields", SOURCE_FIELDS),
+    ("event", EVENT),
+    ("entity", ENTITY),
+    ("risk", RISK),
+];
+
+const SENSOR: &[KeyDef] = &[
+    KeyDef {
+        name: "id",
+        kind: Kind::Text,
+        default: Some(r#""sensor-1""#),
+        example: "",
+        doc: "name of this sensor in every event, at most 128 bytes",
+    },
+    KeyDef {
+        name: "internal",
+        kind: Kind::CidrList,
+        default: None,
+        example: concat!(
+            r#"["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "#,
+            r#""fc00::/7", "fe80::/10"]"#
+        ),
+        doc: concat!(
+            "when given it alone decides who is internal; ",
+            "otherwise these ranges plus Zeek's local_orig and local_resp"
+        ),
+    },
+];
+
+const SOURCE: &[KeyDef] = &[
+    KeyDef {
+        name: "line_bytes_max",
+        kind: Kind::Bytes { min: 4 * KIB, max: 64 * MIB },
+        default: Some(r#""1MiB""#),
+        example: "",
+        doc: "longest line of a log that is read; a longer one is rejected",
+    },
+    KeyDef {
+        name: "lateness",
+        kind: Kind::Duration { min_us: 0, max_us: DAY },
+        default: Some(r#""5m""#),
+        example: "",
+        doc: "how long after its event time a row still counts in its own minute",
+    },
+    KeyDef {
+        name: "alias",
+        kind: Kind::TextMap,
+        default: Some("{}"),
+        example: r#""src_ip" = "id.orig_h""#,
+        doc: "names in JSON logs that differ from Zeek's: JSON key = Zeek's field name",
+    },
+];
+
+const SOURCE_FIELDS: &[KeyDef] = &[
+    KeyDef {
+        name: "conn",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto"]"#,
+        doc: "column names of conn logs written without a header",
+    },
+    KeyDef {
+        name: "open_conn",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto"]"#,
+        doc: "column names of open_conn logs written without a header",
+    },
+    KeyDef {
+        name: "dns",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "query"]"#,
+        doc: "column names of dns logs written without a header",
+    },
+    KeyDef {
+        name: "http",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "uri"]"#,
+        doc: "column names of http logs written without a header",
+    },
+    KeyDef {
+        name: "files",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "fuid", "uid", "source", "mime_type", "filename", "sha256"]"#,
+        doc: "column names of files logs written without a header",
+    },
+];
+
+const EVENT: &[KeyDef] = &[
+    KeyDef {
+        name: "emit",
+        kind: Kind::Choice(&["all", "scored", "none"]),
+        default: Some(r#""all""#),
+        example: "",
+        doc: "rows that become events: all of them, those with a finding (scored), or none",
+    },
+    KeyDef {
+        name: "fields",
+        kind: Kind::Choice(&["both", "ecs", "zeek"]),
+        default: Some(r#""both""#),
+        example: "",
+        doc: "field names in events: ecs (Elastic Common Schema), zeek (as in the log), or both",
+    },
+    KeyDef {
+        name: "redact",
+        kind: Kind::TextList,
+        default: Some(concat!(
+            r#"["http.password", "http.cookie_vars", "#,
+            r#""http.uri:userinfo", "http.referrer:userinfo"]"#
+        )),
+        example: "",
+        doc: "log.field blanks the value, log.field:userinfo user and password of a URI in it",
+    },
+];
+
+const ENTITY: &[KeyDef] = &[
+    KeyDef {
+        name: "scope",
+        kind: Kind::Choice(&["network", "sensor"]),
+        default: Some(r#""network""#),
+        example: "",
+        doc: "an address is one entity in the whole network, or one for each sensor that sees it",
+    },
+    KeyDef {
+        name: "ipv6",
+        kind: Kind::Choice(&["address", "/64"]),
+        default: Some(r#""address""#),
+        example: "",
+        doc: "an IPv6 entity is one address, or the /64 network it is in",
+    },
+    KeyDef {
+        name: "max",
+        kind: Kind::Integer { min: 1, max: 100_000_000 },
+        default: Some("100000"),
+        example: "",
+        doc: "entities with a risk score kept in memory; the lowest, longest quiet goes first",
+    },
+];
+
+const RISK: &[KeyDef] = &[KeyDef {
+    name: "half_life",
+    kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
+    default: Some(r#""24h""#),
+    example: "",
+    doc: "time in which the risk score of an entity falls to a half",
+}];
+
+/// One table that the file may hold.
+pub(super) struct Section {
+    /// Its dotted name, such as `source.fields`.
+    pub(super) name: String,
+    /// Its keys.
+    pub(super) keys: &'static [KeyDef],
+}
+
+/// All tables of one program: the fixed ones and one for each stage.
+pub(super) struct Schema {
+    pub(super) sections: Vec<Section>,
+}
+
+/// Where a path of keys leads.
+pub(super) enum Slot<'a> {
+    /// A table of the schema, or one that only holds such tables.
+    Section,
+    /// A key of the schema.
+    Key(&'a Section, &'static KeyDef),
+    /// The user's own key in a [`Kind::TextMap`].
+    MapEntry(&'a Section, &'static KeyDef),
+    /// Nowhere, while the table around it is known. Empty at the top level.
+    Unknown(String),
+    /// Below something that is already a mistake of its own.
+    Below,
+}
+
+impl Schema {
+    pub(super) fn new(stages: &[StageKeys]) -> Self {
+        let fixed = SECTIONS.iter().map(|(name, keys)| Section { name: (*name).into(), keys });
+        let stages =
+            stages.iter().map(|s| Section { name: format!("stage.{}", s.name), keys: s.keys });
+        Self { sections: fixed.chain(stages).collect() }
+    }
+
+    /// Where the path leads.
+    pub(super) fn slot(&self, path: &[String]) -> Slot<'_> {
+        if self.is_table(path) {
+            return Slot::Section;
+        }
+        let Some((last, parent)) = path.split_last() else { return Slot::Section };
+        if self.is_table(parent) {
+            return match self.key(parent, last) {
+                Some((section, key)) => Slot::Key(section, key),
+                None => Slot::Unknown(parent.join(".")),
+            };
+        }
+        let map = parent.split_last().and_then(|(name, table)| self.key(table, name));
+        match map {
+            Some((section, key)) if key.kind == Kind::TextMap => Slot::MapEntry(section, key),
+            _ => Slot::Below,
+        }
+    }
+
+    /// The names that may stand in a table: its keys and the tables within it.
+    pub(super) fn known_in(&self, table: &str) -> Vec<String> {
+        let keys = self.sections.iter().filter(|s| s.name == table).flat_map(|s| s.keys);
+        let mut names: Vec<String> = keys.map(|key| key.name.to_owned()).collect();
+        for section in &self.sections {
+            let within = match table {
+                "" => Some(section.name.as_str()),
+                _ => section.name.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')),
+            };
+            let Some(name) = within.and_then(|rest| rest.split('.').next()) else { continue };
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// The fixed tables in which a key of this name is known.
+    pub(super) fn homes_of(&self, key: &str) -> Vec<&str> {
+        let fixed = self.sections.iter().filter(|s| !s.name.starts_with("stage."));
+        let homes = fixed.filter(|s| s.keys.iter().any(|def| def.name == key));
+        homes.map(|s| s.name.as_str()).collect()
+    }
+
+    /// True for the top level, a section, and a table that only holds sections.
+    fn is_table(&self, path: &[String]) -> bool {
+        self.sections.iter().any(|section| {
+            let mut names = section.name.split('.');
+            path.iter().all(|segment| names.next() == Some(segment))
+        })
+    }
+
+    fn key(&self, table: &[String], name: &str) -> Option<(&Section, &'static KeyDef)> {
+        let section = self.sections.iter().find(|s| s.name.split('.').eq(table.iter()))?;
+        section.keys.iter().find(|key| key.name == name).map(|key| (section, key))
+    }
+}

@@ -1,0 +1,19 @@
+//! Floor 3: the documents of the contract, written byte by byte: events, alerts, risk, dead letters.
+//!
+//! Each ends with a line feed. Not here: where they go (`sink`), what stands in them (`stage`,
+//! `risk`, `zeek`).
+
+mod alert;
+mod dead_letter;
+mod ecs;
+mod event;
+mod redact;
+mod risk;
+mod text;
+mod zeek;
+
+pub use alert::{Alert, write_alert};
+pub use dead_letter::write_dead_letter;
+pub use event::{EventRow, EventWriter, Shown};
+pub use redact::{Redaction, Rule};
+pub use risk::{Contribution, RiskState, write_risk};

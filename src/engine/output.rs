@@ -1,0 +1,145 @@
+//! What a lane makes of its records, on the way to the entity lane; and documents in blocks, on the
+//! way to a sink.
+
+use std::ops::Range;
+
+use crate::base::limits::SINK_BLOCK_BYTES;
+use crate::base::time::{Minute, Time};
+use crate::record::{Evidence, Log};
+use crate::stage::Delta;
+
+use super::summary::Counts;
+
+/// The four kinds of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One per record.
+    Event,
+    /// One per finding that is strong enough.
+    Alert,
+    /// The score of an entity.
+    Risk,
+    /// A line that was no record.
+    DeadLetter,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Event, Self::Alert, Self::Risk, Self::DeadLetter];
+}
+
+/// A record or a reject, in the order of its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    /// How far its file has come in event time: what the merge goes by. Never falls.
+    pub(super) place: Time,
+    /// Where its document ends; nothing between two ends is a record without a document.
+    pub(super) end: u32,
+    pub(super) is_letter: bool,
+}
+
+/// What a lane made of some records of one file.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) log: Log,
+    pub(super) items: Vec<Item>,
+    pub(super) documents: Vec<u8>,
+    /// By item, ascending; with the minute that it counts in.
+    pub(super) evidence: Vec<(usize, Minute, Evidence)>,
+    pub(super) deltas: Vec<Delta>,
+    pub(super) counts: Counts,
+    /// Bytes of the files read for it.
+    pub(super) bytes: u64,
+}
+
+impl Output {
+    pub(super) fn new(log: Log) -> Self {
+        Self {
+            log,
+            items: Vec::new(),
+            documents: Vec::new(),
+            evidence: Vec::new(),
+            deltas: Vec::new(),
+            counts: Counts::default(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.items.clear();
+        self.documents.clear();
+        self.evidence.clear();
+        self.deltas.clear();
+        self.counts = Counts::default();
+        self.bytes = 0;
+    }
+
+    /// Where the documents of these items stand.
+    pub(super) fn span(&self, items: Range<usize>) -> Range<usize> {
+        let end = |item: usize| self.items[item].end as usize;
+        let start = items.start.checked_sub(1).map_or(0, end);
+        start..items.end.checked_sub(1).map_or(0, end).max(start)
+    }
+
+    /// The first item from `from` on that comes after `bound`.
+    pub(super) fn until(&self, from: usize, bound: Bound) -> usize {
+        let items = &self.items[from..];
+        from + match bound {
+            Bound::None => items.len(),
+            Bound::Through(place) => items.partition_point(|item| item.place <= place),
+            Bound::Before(place) => items.partition_point(|item| item.place < place),
+        }
+    }
+}
+
+/// How far a run may go before another stream has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// To the end.
+    None,
+    /// Items at this place included: the other stream stands behind in the order of equals.
+    Through(Time),
+    /// Items at this place excluded.
+    Before(Time),
+}
+
+impl Bound {
+    /// The nearer of two bounds.
+    pub(super) fn min(self, other: Self) -> Self {
+        let rank = |bound: Self| match bound {
+            Self::None => (Time::MAX, 2),
+            Self::Through(place) => (place, 1),
+            Self::Before(place) => (place, 0),
+        };
+        if rank(other) < rank(self) { other } else { self }
+    }
+}
+
+/// Documents gathered into blocks, by kind.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    blocks: [Vec<u8>; 4],
+}
+
+impl Blocks {
+    /// The block of a kind, to append documents to.
+    pub fn of(&mut self, kind: Kind) -> &mut Vec<u8> {
+        &mut self.blocks[kind as usize]
+    }
+
+    /// Takes the block of a kind if it is full, or, with `all`, if there is anything in it.
+    pub(super) fn take(&mut self, kind: Kind, all: bool) -> Option<Vec<u8>> {
+        let block = &mut self.blocks[kind as usize];
+        let is_due = if all { !block.is_empty() } else { block.len() >= SINK_BLOCK_BYTES };
+        is_due.then(|| std::mem::take(block))
+    }
+
+    /// Gives the room of a block that was written back.
+    pub(super) fn give_back(&mut self, kind: Kind, mut block: Vec<u8>) {
+        let current = &mut self.blocks[kind as usize];
+        if current.capacity() == 0 {
+            block.clear();
+            *current = block;
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What a lane does with a batch: whom does it concern, which minute does it count in, what do the
+//! stages say, how does it read as documents.
+
+use std::sync::Arc;
+
+use crate::base::score::Ppm;
+use crate::base::time::{DAY, Minute, Time};
+use crate::document::{EventRow, EventWriter, Rule, Shown, write_dead_letter};
+use crate::record::schema::{ColumnId, ORIG_H, RESP_H, conn, files};
+use crate::record::{Batch, Entity, Inside, Log, Scope, Sides, Source};
+use crate::stage::{Deltas, Fold, Input, Output as StageOutput, RecordStage};
+
+use super::output::{Item, Output};
+use super::watermark::Watermark;
+
+/// Which records become events (`event.emit`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// All.
+    All,
+    /// Those that a record stage scored.
+    Scored,
+    /// None.
+    None,
+}
+
+/// How the records of one lane are treated.
+#[derive(Clone, Debug)]
+pub struct WorkerPlan {
+    /// The sensor's name.
+    pub sensor_id: String,
+    /// Who is internal.
+    pub inside: Inside,
+    /// How entities are named.
+    pub scope: Scope,
+    /// Which records become events.
+    pub emit: Emit,
+    /// Which fields events have.
+    pub shown: Shown,
+    /// What they hide.
+    pub redact: Vec<Rule>,
+    /// How long a minute waits for late records, in microseconds.
+    pub lateness_us: i64,
+}
+
+/// Treats the records of one log.
+pub struct Worker {
+    plan: WorkerPlan,
+    log: Log,
+    writer: EventWriter,
+    stages: Vec<(usize, &'static str, Box<dyn RecordStage>, StageOutput)>,
+    folds: Vec<(usize, Box<dyn Fold>)>,
+    deltas: Deltas,
+    sides: Vec<Sides>,
+    entities: Vec<Option<Entity>>,
+    minutes: Vec<Minute>,
+    places: Vec<Time>,
+    out_of_range: Vec<bool>,
+    scores: Vec<(&'static str, Ppm)>,
+}
+
+/// A row further than this from its lane's time is tagged (contract, section 3).
+const RANGE: i64 = 7 * DAY;
+
+impl Worker {
+    /// A worker without stages.
+    #[must_use]
+    pub fn new(log: Log, plan: WorkerPlan) -> Self {
+        let writer = EventWriter::new(log, &plan.sensor_id, plan.shown, &plan.redact, &plan.scope);
+        Self {
+            plan,
+            log,
+            writer,
+            stages: Vec::new(),
+            folds: Vec::new(),
+            deltas: Deltas::default(),
+            sides: Vec::new(),
+            entities: Vec::new(),
+            minutes: Vec::new(),
+            places: Vec::new(),
+            out_of_range: Vec::new(),
+            scores: Vec::new(),
+        }
+    }
+
+    /// Adds a record stage that stands at `index` in the stage table.
+    pub fn add_record(&mut self, index: usize, name: &'static str, stage: Box<dyn RecordStage>) {
+        self.stages.push((index, name, stage, StageOutput::default()));
+    }
+
+    /// Adds the lane's half of a window stage.
+    pub fn add_fold(&mut self, index: usize, fold: Box<dyn Fold>) {
+        self.folds.push((index, fold));
+    }
+
+    /// The columns that the worker itself reads of `log`.
+    #[must_use]
+    pub fn columns(log: Log, plan: &WorkerPlan) -> Vec<ColumnId> {
+        let mut wanted = vec![ORIG_H, RESP_H];
+        match log {
+            Log::Conn | Log::OpenConn => {
+                wanted.extend([conn::DURATION, conn::LOCAL_ORIG, conn::LOCAL_RESP]);
+            }
+            Log::Files => wanted.extend([files::TX_HOSTS, files::RX_HOSTS, files::IS_ORIG]),
+            Log::Dns | Log::Http => {}
+        }
+        if plan.emit != Emit::None {
+            wanted.extend(EventWriter::columns(log, plan.shown));
+        }
+        wanted
+    }
+
+    /// The place of a record in event time: when it was written.
+    #[must_use]
+    pub fn place(batch: &Batch, row: usize) -> Time {
+        let ts = batch.ts(row);
+        if !batch.log().ends_with_duration() {
+            return ts;
+        }
+        batch.interval(conn::DURATION, row).map_or(ts, |duration| ts.plus(duration.max(0)))
+    }
+
+    /// Treats one batch.
+    pub(super) fn process(
+        &mut self,
+        batch: &Batch,
+        source: &Arc<Source>,
+        watermark: &mut Watermark,
+        out: &mut Output,
+    ) {
+        self.locate(batch, watermark, out);
+        let start = watermark.get().unwrap_or(Time::MIN);
+        let input = Input {
+            batch,
+            source,
+            sides: &self.sides,
+            entities: &self.entities,
+            minutes: &self.minutes,
+        };
+        for (index, _, stage, output) in &mut self.stages {
+            output.begin(*index, batch.rows());
+            stage.score(&input, output);
+        }
+        for (index, fold) in &mut self.folds {
+            self.deltas.begin(*index);
+            fold.fold(&input, &mut self.deltas);
+        }
+        out.deltas.extend(self.deltas.take());
+        self.write(batch, source, start, out);
+        out.counts.records += batch.rows() as u64;
+    }
+
+    /// Finds out, row by row, whom it concerns and when it counts.
+    fn locate(&mut self, batch: &Batch, watermark: &mut Watermark, out: &mut Output) {
+        let rows = batch.rows();
+        self.sides.clear();
+        self.entities.clear();
+        self.minutes.clear();
+        self.places.clear();
+        self.out_of_range.clear();
+        for row in 0..rows {
+            let sides = sides(batch, row);
+            self.sides.push(sides);
+            self.entities.push(self.plan.inside.entity(sides));
+            let place = Self::place(batch, row);
+            let now = watermark.observe(place);
+            self.places.push(now);
+            let open = Time(now.0 - self.plan.lateness_us).minute();
+            let minute = place.minute();
+            let counted = if place.0 - now.0 > DAY {
+                out.counts.early += 1;
+                now.minute()
+            } else if minute < open {
+                out.counts.late += 1;
+                open
+            } else {
+                minute
+            };
+            self.minutes.push(counted);
+            let is_far = batch.ts(row).0.abs_diff(now.0) > RANGE.unsigned_abs();
+            out.counts.out_of_range += u64::from(is_far);
+            self.out_of_range.push(is_far);
+        }
+    }
+
+    /// Appends an item with its document for each row and each reject, in the order of the file.
+    fn write(&mut self, batch: &Batch, source: &Source, end: Time, out: &mut Output) {
+        let mut rejects = batch.rejects.iter().peekable();
+        for row in 0..=batch.rows() {
+            let place = self.places.get(row).copied().unwrap_or(end);
+            while let Some(reject) = rejects.next_if(|reject| reject.row == row) {
+                let log = source.log.name();
+                write_dead_letter(reject, log, &source.path, &mut out.documents);
+                *out.counts.rejected.entry(reject.reason).or_default() += 1;
+                let end = out.documents.len() as u32;
+                out.items.push(Item { place, end, is_letter: true });
+            }
+            if row < batch.rows() {
+                self.write_row(batch, row, source, out);
+            }
+        }
+        for (_, _, _, output) in &mut self.stages {
+            for (row, evidence) in output.take_evidence() {
+                let item = item_of(batch, row);
+                out.evidence.push((item, self.minutes[row], evidence));
+            }
+        }
+        out.evidence.sort_by_key(|(item, _, evidence)| (*item, evidence.stage));
+    }
+
+    fn write_row(&mut self, batch: &Batch, row: usize, source: &Source, out: &mut Output) {
+        self.scores.clear();
+        for (_, name, _, output) in &self.stages {
+            if let Some(score) = output.scores()[row] {
+                self.scores.push((name, score));
+            }
+        }
+        let is_emitted = match self.plan.emit {
+            Emit::All => true,
+            Emit::Scored => !self.scores.is_empty(),
+            Emit::None => false,
+        };
+        if is_emitted {
+            let event = EventRow {
+                id: source.event_prefix.id(batch.lines[row].offset),
+                sides: self.sides[row],
+                entity: self.entities[row],
+                scores: &self.scores,
+                is_out_of_range: self.out_of_range[row],
+            };
+            self.writer.write(batch, row, &event, &mut out.documents);
+            out.counts.events += 1;
+        }
+        let end = out.documents.len() as u32;
+        out.items.push(Item { place: self.places[row], end, is_letter: false });
+    }
+
+    /// The log it treats.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        self.log
+    }
+}
+
+/// The item that a row is: rejects before it are items too.
+fn item_of(batch: &Batch, row: usize) -> usize {
+    row + batch.rejects.iter().take_while(|reject| reject.row <= row).count()
+}
+
+/// The two ends of a record. A `files` record of before Zeek 5.1 names who sent and who received;
+/// `is_orig` says whether the sender opened the connection.
+fn sides(batch: &Batch, row: usize) -> Sides {
+    let (mut orig, mut resp) = (batch.addr(ORIG_H, row), batch.addr(RESP_H, row));
+    if batch.log() == Log::Files && orig.is_none() && resp.is_none() {
+        let first = |id| {
+            let text = batch.list(id, row).flatten().next()?;
+            crate::base::address::Addr::parse(text)
+        };
+        let (tx, rx) = (first(files::TX_HOSTS), first(files::RX_HOSTS));
+        let sent_by_orig = batch.flag(files::IS_ORIG, row) == Some(true);
+        (orig, resp) = if sent_by_orig { (tx, rx) } else { (rx, tx) };
+    }
+    let (mut local_orig, mut local_resp) = (None, None);
+    if batch.log().ends_with_duration() {
+        local_orig = batch.flag(conn::LOCAL_ORIG, row);
+        local_resp = batch.flag(conn::LOCAL_RESP, row);
+    }
+    Sides { orig, resp, local_orig, local_resp }
+}

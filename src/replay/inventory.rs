@@ -1,0 +1,122 @@
+//! What there is to replay: every file identified, copies left out, in the order of event time.
+
+use std::collections::BTreeMap;
+
+use crate::base::limits::{BATCH_ROWS_MAX, IDENTIFY_BYTES};
+use crate::base::time::Time;
+use crate::engine::{Watermark, Worker};
+use crate::record::{Generation, Lane, Log};
+use crate::zeek::{Identity, Parser, Settings, identify};
+
+use super::discover::{Found, Skipped};
+use super::reader::Reader;
+use super::twins;
+
+/// A file that will be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Where.
+    pub found: Found,
+    /// Which log.
+    pub log: Log,
+    /// The identity of its content.
+    pub generation: Generation,
+    /// The place in event time of its first record.
+    pub start: Option<Time>,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// By lane, by the time of the first record.
+    pub lanes: BTreeMap<Lane, Vec<Planned>>,
+    /// What could not be read, or is no file.
+    pub skipped: Vec<Skipped>,
+    /// Files of other logs, and of nothing that we know.
+    pub other: u64,
+    /// Our logs without a record.
+    pub empty: u64,
+    /// Copies that are not read again, and of what.
+    pub twins: Vec<(Found, Found)>,
+    /// Files that begin like another and part from it.
+    pub forks: u64,
+    /// Bytes on disk of the files to read.
+    pub bytes: u64,
+}
+
+/// Bytes that most often suffice to identify a file, and lines that they then have.
+const FIRST_LOOK: usize = 16 << 10;
+const FIRST_LOOK_LINES: usize = 32;
+
+/// Identifies `files`; `settings` by log.
+#[must_use]
+pub fn take_inventory(
+    files: Vec<Found>,
+    skipped: Vec<Skipped>,
+    settings: &BTreeMap<Log, Settings>,
+) -> Inventory {
+    let mut inventory = Inventory { skipped, ..Inventory::default() };
+    let mut starts: BTreeMap<Found, Option<Time>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Log, Generation), Vec<Found>> = BTreeMap::new();
+    let mut head = vec![0; IDENTIFY_BYTES];
+    for found in files {
+        let mut reader = match Reader::open(&found.path) {
+            Ok(reader) => reader,
+            Err(error) => {
+                inventory.skipped.push(Skipped { path: found.path, reason: error.to_string() });
+                continue;
+            }
+        };
+        let mut count = reader.fill(&mut head[..FIRST_LOOK]);
+        let lines = memchr::memchr_iter(b'\n', &head[..count]).count();
+        if count == FIRST_LOOK && lines < FIRST_LOOK_LINES {
+            count += reader.fill(&mut head[FIRST_LOOK..]);
+        }
+        let is_whole = count < FIRST_LOOK || (count > FIRST_LOOK && count < IDENTIFY_BYTES);
+        let name = found.relative.rsplit('/').next().unwrap_or_default();
+        let alias = settings.values().next().map_or(&[][..], |settings| &settings.alias);
+        match identify(&head[..count], is_whole, name, alias) {
+            Identity::Other => inventory.other += 1,
+            Identity::Empty(_) => inventory.empty += 1,
+            Identity::Ours { log, generation } => {
+                starts.insert(found.clone(), start(&head[..count], &settings[&log]));
+                groups.entry((log, generation)).or_default().push(found);
+            }
+        }
+    }
+    for ((log, generation), files) in groups {
+        let resolved = twins::resolve(files, generation);
+        inventory.twins.extend(resolved.twins);
+        inventory.forks += resolved.forks;
+        for (found, generation) in resolved.files {
+            inventory.bytes += found.bytes;
+            let start = starts.get(&found).copied().flatten();
+            let planned = Planned { found, log, generation, start };
+            inventory.lanes.entry(log.lane()).or_default().push(planned);
+        }
+    }
+    for files in inventory.lanes.values_mut() {
+        files.sort_by_key(|file| (file.start, file.generation));
+    }
+    inventory.skipped.sort();
+    inventory
+}
+
+/// The place of the first record of a file that begins with `head`.
+fn start(head: &[u8], settings: &Settings) -> Option<Time> {
+    let mut parser = Parser::new(settings);
+    let mut batch = settings.batch();
+    let mut at = 0;
+    let mut places = Vec::new();
+    while places.len() < Watermark::START_ROWS {
+        batch.clear();
+        let progress = parser.parse(&head[at..], BATCH_ROWS_MAX, &mut batch);
+        at += progress.consumed;
+        places.extend((0..batch.rows()).map(|row| Worker::place(&batch, row)));
+        if !progress.is_full {
+            break;
+        }
+    }
+    places.truncate(Watermark::START_ROWS);
+    Watermark::start(&places)
+}

@@ -1,0 +1,62 @@
+//! What was found already: so that no finding alerts twice, and none counts twice in a risk.
+//!
+//! A finding is its stage, entity, subject and the start of its window. Within it the strongest
+//! evidence counts: a stronger one later adds what it says beyond the one before.
+
+use crate::base::hash::{self, Id};
+use crate::base::limits::SUBJECTS_MAX;
+use crate::base::recent::Recent;
+use crate::base::score::Ppm;
+use crate::base::time::Time;
+use crate::record::Evidence;
+
+use super::bits::Bits;
+
+/// What is new about a piece of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The finding's id, which an alert of it has too.
+    pub id: Id,
+    /// Whether it is an alert, the first of this finding.
+    pub is_alert: bool,
+    /// What it adds to the risk.
+    pub bits: Bits,
+}
+
+/// Remembers findings, up to a bound; what was not heard of for longest is forgotten first.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    known: Recent<Id, Ppm, Time>,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self { known: Recent::new(SUBJECTS_MAX) }
+    }
+}
+
+impl Findings {
+    /// Takes one piece of evidence of a stage that alerts from `alert` on. `identity` names sensor,
+    /// stage, its version and the configuration; `length_us` the stage's window.
+    pub fn news(
+        &mut self,
+        evidence: &Evidence,
+        identity: &[&[u8]],
+        length_us: i64,
+        alert: Ppm,
+    ) -> News {
+        let entity = evidence.entity.addr().to_bytes();
+        let (start, length) = (evidence.window.0.0.to_be_bytes(), length_us.to_be_bytes());
+        let mut parts = identity.to_vec();
+        parts.extend_from_slice(&[&entity, &evidence.subject, &start, &length]);
+        let id = hash::id(&parts);
+        let (before, last) = self.known.entry(&id).copied().unwrap_or((Ppm::default(), Time::MIN));
+        let strongest = before.max(evidence.score);
+        self.known.set(id, strongest, last.max(evidence.time));
+        News {
+            id,
+            is_alert: evidence.score >= alert && before < alert && evidence.score > before,
+            bits: Bits::of(strongest).beyond(Bits::of(before)),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `http-oddities`: requests that no browser makes and answers that are not what their name says.
+//!
+//! A record stage. Four things are looked at, and their shares added up to at most 1:
+//! - no `Host` in a request of HTTP/1.1, which RFC 9112 3.2 forbids (0.5; RITA counts the same);
+//! - a body that is an executable, an archive or a script under the name of an image, a document or
+//!   a text (0.5), where the answer was a success (RITA's MIME/URI mismatch);
+//! - a method beside the usual ones (0.2);
+//! - an address where a name belongs in `Host` (0.2).
+
+use crate::base::address::Addr;
+use crate::base::keys::{KeyDef, Kind, Settings};
+use crate::base::time::DAY;
+use crate::record::schema::{UID, http};
+use crate::record::{Batch, Log, Technique};
+
+use super::input::{Finding, Input, Output};
+use super::reasons::Sum;
+use super::{Build, RecordStage, StageDef};
+
+pub(super) const STAGE: StageDef = StageDef {
+    name: "http-oddities",
+    doc: "HTTP requests without a Host, to a bare address, by an unusual method, or with a body that is not what its name says",
+    version: 1,
+    reads: &[(
+        Log::Http,
+        &[
+            UID,
+            http::METHOD,
+            http::HOST,
+            http::URI,
+            http::VERSION,
+            http::STATUS_CODE,
+            http::RESP_MIME_TYPES,
+        ],
+    )],
+    techniques: WEB,
+    keys: &[
+        KeyDef {
+            name: "enabled",
+            kind: Kind::Flag,
+            default: Some("true"),
+            example: "",
+            doc: "score odd HTTP requests",
+        },
+        KeyDef {
+            name: "weight",
+            kind: Kind::Real { min: 0.0, max: 100.0 },
+            default: Some("25"),
+            example: "",
+            doc: "points that a certain finding adds to the risk of an entity",
+        },
+        KeyDef {
+            name: "alert",
+            kind: Kind::Real { min: 0.0, max: 1.0 },
+            default: Some("0.5"),
+            example: "",
+            doc: "score from which a finding is an alert",
+        },
+    ],
+    example: "enabled = true\nweight = 25\nalert = 0.5\n",
+    window_us: DAY,
+    build: Build::Record(build),
+};
+
+const WEB: &[Technique] = &[Technique { id: "T1071.001", name: "Web Protocols" }];
+const MASQUERADE: &[Technique] = &[
+    Technique { id: "T1071.001", name: "Web Protocols" },
+    Technique { id: "T1036.008", name: "Masquerade File Type" },
+];
+
+const TABLE: &str = include_str!("http_oddities.csv");
+
+/// What MIME types, extensions and methods mean.
+struct Oddities {
+    extensions: Vec<(String, String)>,
+    mimes: Vec<(String, String)>,
+    methods: Vec<String>,
+}
+
+fn build(_: &Settings) -> Box<dyn RecordStage> {
+    let mut oddities = Oddities { extensions: Vec::new(), mimes: Vec::new(), methods: Vec::new() };
+    let mut reader = csv::Reader::from_reader(TABLE.as_bytes());
+    for record in reader.records() {
+        let record = record.expect("a table inside the program");
+        let (value, family) = (record[1].to_owned(), record[2].to_owned());
+        match &record[0] {
+            "extension" => oddities.extensions.push((value, family)),
+            "mime" => oddities.mimes.push((value, family)),
+            _ => oddities.methods.push(value),
+        }
+    }
+    Box::new(oddities)
+}
+
+impl RecordStage for Oddities {
+    fn score(&mut self, input: &Input<'_>, out: &mut Output) {
+        for row in 0..input.batch.rows() {
+            let found = self.odd(input.batch, row);
+            if found.is_empty() {
+                continue;
+            }
+            let mut sum = Sum::default();
+            let mut subject = destination(input, row);
+            for (oddity, seen) in &found {
+                subject.push(b' ');
+                subject.extend_from_slice(oddity.feature().as_bytes());
+                let (expected, share) = oddity.expected();
+                sum.add(oddity.feature(), seen, expected, share);
+            }
+            let (score, reasons) = sum.finish();
+            out.score(row, score);
+            let mismatch = found.iter().any(|(oddity, _)| *oddity == Oddity::Mime);
+            let start = input.batch.ts(row).floor(DAY);
+            let finding = Finding {
+                subject,
+                window: (start, start.plus(DAY)),
+                score,
+                reasons,
+                techniques: if mismatch { MASQUERADE } else { WEB },
+            };
+            out.evidence(input, row, finding);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Oddity {
+    NoHost,
+    Mime,
+    Method,
+    BareAddress,
+}
+
+impl Oddity {
+    fn feature(self) -> &'static str {
+        match self {
+            Self::NoHost => "host_missing",
+            Self::Mime => "mime_mismatch",
+            Self::Method => "method",
+            Self::BareAddress => "host_is_address",
+        }
+    }
+
+    /// What is usual, and the share of the score in parts per million.
+    fn expected(self) -> (&'static str, u32) {
+        match self {
+            Self::NoHost => ("a Host header", 500_000),
+            Self::Mime => ("a body of the kind that its extension says", 500_000),
+            Self::Method => ("GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH or CONNECT", 200_000),
+            Self::BareAddress => ("a name", 200_000),
+        }
+    }
+}
+
+impl Oddities {
+    /// What is odd about a row, with what was seen.
+    fn odd<'a>(&self, batch: &'a Batch, row: usize) -> Vec<(Oddity, std::borrow::Cow<'a, [u8]>)> {
+        let mut found = Vec::new();
+        // Without a method only the answer was seen, and nothing can be said of the request.
+        if let Some(method) = batch.text(http::METHOD, row) {
+            let host = batch.text(http::HOST, row).unwrap_or_default();
+            let is_old = matches!(batch.text(http::VERSION, row), Some(b"0.9" | b"1.0") | None);
+            if host.is_empty() && !is_old {
+                found.push((Oddity::NoHost, b"".as_slice().into()));
+            }
+            if !self.methods.iter().any(|usual| usual.as_bytes() == method) {
+                found.push((Oddity::Method, method.into()));
+            }
+            if method != b"CONNECT" && is_address(host) {
+                found.push((Oddity::BareAddress, host.into()));
+            }
+        }
+        if let Some(seen) = self.mismatch(batch, row) {
+            found.push((Oddity::Mime, seen.into_bytes().into()));
+        }
+        found
+    }
+
+    /// `image/x.jpg is application/x-dosexec`, where body and name are at odds.
+    fn mismatch(&self, batch: &Batch, row: usize) -> Option<String> {
+        let status = batch.count(http::STATUS_CODE, row)?;
+        if !(200..300).contains(&status) {
+            return None;
+        }
+        let mime = batch.list(http::RESP_MIME_TYPES, row).flatten().next()?;
+        let family = self.mimes.iter().find(|(prefix, _)| mime.starts_with(prefix.as_bytes()))?;
+        if !matches!(family.1.as_str(), "executable" | "archive" | "script") {
+            return None;
+        }
+        let extension = extension(batch.text(http::URI, row)?)?;
+        let same =
+            |(known, _): &&(String, String)| known.as_bytes().eq_ignore_ascii_case(extension);
+        let named = self.extensions.iter().find(same)?;
+        // The newer office formats are archives, and Zeek does not always look inside.
+        if family.1 == "archive" && named.1 == "document" {
+            return None;
+        }
+        let lossy = String::from_utf8_lossy;
+        Some(format!(".{} is {}", lossy(extension), lossy(mime)))
+    }
+}
+
+/// The name, or else the address, that a request was made to.
+fn destination(input: &Input<'_>, row: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    match (input.batch.text(http::HOST, row), input.sides[row].resp) {
+        (Some(host), _) if !host.is_empty() => out.extend_from_slice(host),
+        (_, Some(addr)) => addr.write(&mut out),
+        _ => {}
+    }
+    out
+}
+
+/// Whether a `Host` is an address, with or without a port.
+fn is_address(host: &[u8]) -> bool {
+    let is_address = |text: &[u8]| Addr::parse(text).is_some();
+    if let Some(rest) = host.strip_prefix(b"[") {
+        return rest.split(|&byte| byte == b']').next().is_some_and(is_address);
+    }
+    // An address ends in a digit, a name seldom does: one look spares most parses.
+    host.last().is_some_and(|byte| byte.is_ascii_hexdigit() || *byte == b':')
+        && (is_address(host) || host.split(|&byte| byte == b':').next().is_some_and(is_address))
+}
+
+/// The extension of the last part of a path.
+fn extension(uri: &[u8]) -> Option<&[u8]> {
+    let path = uri.split(|byte| matches!(byte, b'?' | b'#')).next()?;
+    let name = path.rsplit(|&byte| byte == b'/').next()?;
+    let at = memchr::memrchr(b'.', name)?;
+    let extension = &name[at + 1..];
+    (1..=8).contains(&extension.len()).then_some(extension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_extensions() {
+        for (host, expected) in [
+            ("10.0.0.1", true),
+            ("10.0.0.1:8080", true),
+            ("[2001:db8::1]:80", true),
+            ("2001:db8::1", true),
+            ("example.com", false),
+            ("a.b.c.d", false),
+            ("", false),
+        ] {
+            assert_eq!(is_address(host.as_bytes()), expected, "{host}");
+        }
+        assert_eq!(extension(b"/a/b.jpg?x=/y.exe"), Some(b"jpg".as_slice()));
+        assert_eq!(extension(b"/a.b/c"), None);
+        assert_eq!(extension(b""), None);
+    }
+}

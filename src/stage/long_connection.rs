@@ -1,0 +1,220 @@
+//! `long-connection`: connections that stay open for hours, while they are open and when they end.
+//!
+//! A window stage. The score is RITA's ladder for long connections (RITA v5, `analysis/`): 0.2 at
+//! one hour, 0.4 at four, 0.6 at eight, 0.8 at twelve, in between by straight lines; nothing below
+//! an hour. A connection is spoken of again only when it has reached the next rung, so that one of
+//! three days that stands in seventy `open_conn` logs alerts once.
+
+use std::collections::BTreeSet;
+
+use crate::base::keys::{KeyDef, Kind};
+use crate::base::recent::Recent;
+use crate::base::score::Ppm;
+use crate::base::time::{HOUR, Minute, Time};
+use crate::record::schema::{UID, conn};
+use crate::record::{Entity, Log, Observed, Reason, Technique};
+
+use super::input::{Cell, Deltas, Finding, Findings, Input};
+use super::{Build, Close, Combine, Fold, StageDef};
+
+pub(super) const STAGE: StageDef = StageDef {
+    name: "long-connection",
+    doc: "a connection that stays open for hours",
+    version: 1,
+    reads: &[
+        (Log::Conn, &[UID, conn::DURATION, conn::SERVICE]),
+        (Log::OpenConn, &[UID, conn::DURATION, conn::SERVICE]),
+    ],
+    techniques: TECHNIQUES,
+    keys: &[
+        KeyDef {
+            name: "enabled",
+            kind: Kind::Flag,
+            default: Some("true"),
+            example: "",
+            doc: "score connections that stay open",
+        },
+        KeyDef {
+            name: "weight",
+            kind: Kind::Real { min: 0.0, max: 100.0 },
+            default: Some("40"),
+            example: "",
+            doc: "points that a certain finding adds to the risk of an entity",
+        },
+        KeyDef {
+            name: "alert",
+            kind: Kind::Real { min: 0.0, max: 1.0 },
+            default: Some("0.6"),
+            example: "",
+            doc: "score from which a finding is an alert",
+        },
+        KeyDef {
+            name: "max_open",
+            kind: Kind::Integer { min: 1, max: 10_000_000 },
+            default: Some("100000"),
+            example: "",
+            doc: "connections remembered so that each alerts once",
+        },
+    ],
+    example: "enabled = true\nweight = 40\nalert = 0.6\nmax_open = 100000\n",
+    window_us: 0,
+    build: Build::Window {
+        fold: |_| Box::new(Candidates),
+        close: |settings| Box::new(Ladder::new(settings.integer("max_open"))),
+        combine: Combine::Max,
+    },
+};
+
+const TECHNIQUES: &[Technique] = &[Technique { id: "T1071", name: "Application Layer Protocol" }];
+
+/// Hours, and the score from there on, in parts per million.
+const RUNGS: [(i64, i64); 4] = [(1, 200_000), (4, 400_000), (8, 600_000), (12, 800_000)];
+
+/// The score of a duration; 0 below an hour.
+fn score(duration_us: i64) -> u32 {
+    let reached = RUNGS.iter().rposition(|(hours, _)| duration_us >= hours * HOUR);
+    let Some(rung) = reached else { return 0 };
+    let (hours, base) = RUNGS[rung];
+    let Some((next_hours, next)) = RUNGS.get(rung + 1) else { return base as u32 };
+    let share = i128::from(duration_us - hours * HOUR) * i128::from(next - base);
+    (i128::from(base) + share / i128::from((next_hours - hours) * HOUR)) as u32
+}
+
+/// How many rungs a duration has reached.
+fn rungs(duration_us: i64) -> u8 {
+    RUNGS.iter().filter(|(hours, _)| duration_us >= hours * HOUR).count() as u8
+}
+
+/// In the lanes: connections of an hour and more, the longest duration of each.
+struct Candidates;
+
+impl Fold for Candidates {
+    fn fold(&mut self, input: &Input<'_>, out: &mut Deltas) {
+        let durations = input.batch.column(conn::DURATION);
+        for row in 0..input.batch.rows() {
+            match durations.micros(row) {
+                Some(duration) if duration >= HOUR => {
+                    let uid = input.batch.text(UID, row).unwrap_or_default();
+                    out.add(input, row, uid, duration.unsigned_abs());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A connection: whose, which, since when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Connection {
+    entity: Entity,
+    uid: Vec<u8>,
+    since: Time,
+}
+
+/// In the entity lane: the rung that each connection has reached; the one not heard of for longest
+/// is forgotten first.
+struct Ladder {
+    known: Recent<Connection, u8, Minute>,
+    changed: BTreeSet<Connection>,
+}
+
+impl Ladder {
+    fn new(max: i64) -> Self {
+        Self { known: Recent::new(usize::try_from(max).unwrap_or(1)), changed: BTreeSet::new() }
+    }
+
+    /// Notes that a connection stands at `rung`; whether it is higher than before.
+    fn climb(&mut self, connection: &Connection, rung: u8, minute: Minute) -> bool {
+        let height = self.known.get(connection).copied().unwrap_or_default();
+        self.changed.insert(connection.clone());
+        let gone = self.known.set(connection.clone(), rung.max(height), minute);
+        self.changed.extend(gone);
+        rung > height
+    }
+}
+
+impl Close for Ladder {
+    fn close(&mut self, minute: Minute, cells: &[Cell], out: &mut Findings) {
+        for cell in cells {
+            let duration = i64::try_from(cell.value).unwrap_or(i64::MAX);
+            let since = cell.row.ts;
+            let connection = Connection { entity: cell.entity, uid: cell.subject.clone(), since };
+            if !self.climb(&connection, rungs(duration), minute) {
+                continue;
+            }
+            let end = since.plus(duration);
+            let score = Ppm::new(score(duration));
+            let reason = Reason {
+                feature: "duration_seconds",
+                observed: Observed::Number(duration),
+                expected: Observed::Number(HOUR),
+                contribution: score,
+            };
+            let finding = Finding {
+                subject: cell.subject.clone(),
+                window: (since, end),
+                score,
+                reasons: vec![reason],
+                techniques: TECHNIQUES,
+            };
+            out.push(cell, end, finding);
+        }
+    }
+
+    fn save(&mut self, sink: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+        for connection in std::mem::take(&mut self.changed) {
+            let key = [
+                connection.entity.addr().to_bytes().as_slice(),
+                &connection.since.0.to_be_bytes(),
+                &connection.uid,
+            ]
+            .concat();
+            match self.known.entry(&connection) {
+                Some((rung, last)) => {
+                    let mut value = vec![*rung];
+                    value.extend_from_slice(&last.0.to_be_bytes());
+                    sink(&key, Some(&value));
+                }
+                None => sink(&key, None),
+            }
+        }
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let wrong = || "not a connection of long-connection".to_owned();
+        let (addr, rest) = key.split_first_chunk::<16>().ok_or_else(wrong)?;
+        let (since, uid) = rest.split_first_chunk::<8>().ok_or_else(wrong)?;
+        let (rung, last) = value.split_first().ok_or_else(wrong)?;
+        let last = <[u8; 8]>::try_from(last).map_err(|_| wrong())?;
+        let connection = Connection {
+            entity: Entity::Host(crate::base::address::Addr::from_bytes(*addr)),
+            uid: uid.to_vec(),
+            since: Time::new(i64::from_be_bytes(*since)).ok_or_else(wrong)?,
+        };
+        let last = Minute(i64::from_be_bytes(last));
+        self.known.set(connection, *rung, last);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ladder() {
+        let check = |hours: f64, expected: u32| {
+            assert_eq!(score((hours * HOUR as f64) as i64), expected, "{hours} h");
+        };
+        check(0.0, 0);
+        check(-5.0, 0);
+        check(0.999, 0);
+        check(1.0, 200_000);
+        check(2.5, 300_000);
+        check(4.0, 400_000);
+        check(8.0, 600_000);
+        check(12.0, 800_000);
+        check(72.0, 800_000);
+        assert_eq!(score(i64::MAX), 800_000);
+    }
+}

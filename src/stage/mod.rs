@@ -1,0 +1,114 @@
+//! Floor 3: the stages, and what a stage is.
+//!
+//! A *record* stage looks at one record and nothing else; a *window* stage folds records into cells
+//! of one minute in the lanes and scores them in the entity lane once the minute is closed. Both
+//! stand in [`TABLE`], which `check`, `stages` and the tests walk. How to add one:
+//! docs/adding-a-detector.md.
+
+mod http_oddities;
+mod input;
+#[cfg(test)]
+mod laws;
+mod long_connection;
+mod reasons;
+
+use crate::base::keys::{KeyDef, Settings};
+use crate::base::time::Minute;
+use crate::record::schema::ColumnId;
+use crate::record::{Log, Technique};
+
+pub use input::{Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output};
+
+/// Every stage. The order is that of the documentation and of equal contributions.
+pub static TABLE: &[StageDef] = &[long_connection::STAGE, http_oddities::STAGE];
+
+/// What the program knows of a stage before it is built.
+#[derive(Debug)]
+pub struct StageDef {
+    /// Its name in the configuration, in alerts and in risk.
+    pub name: &'static str,
+    /// One line of documentation.
+    pub doc: &'static str,
+    /// Raised whenever its scores change for the same records: part of the ids of its alerts.
+    pub version: u32,
+    /// The logs and columns that it reads.
+    pub reads: &'static [(Log, &'static [ColumnId])],
+    /// What an attacker would call what it finds, in general.
+    pub techniques: &'static [Technique],
+    /// Its keys in `[stage.<name>]`, first of all `enabled`, `weight` and `alert`.
+    pub keys: &'static [KeyDef],
+    /// An example of its table in the configuration.
+    pub example: &'static str,
+    /// How long one finding stands for all like it, in microseconds; 0 where the subject itself has
+    /// a beginning.
+    pub window_us: i64,
+    /// How to build it.
+    pub build: Build,
+}
+
+impl StageDef {
+    /// The columns of `log` that it reads.
+    #[must_use]
+    pub fn columns(&self, log: Log) -> &'static [ColumnId] {
+        self.reads.iter().find(|(reads, _)| *reads == log).map_or(&[], |(_, columns)| columns)
+    }
+
+    /// Whether it reads `log`.
+    #[must_use]
+    pub fn reads(&self, log: Log) -> bool {
+        self.reads.iter().any(|(reads, _)| *reads == log)
+    }
+}
+
+/// The two kinds of stages.
+#[derive(Clone, Copy, Debug)]
+pub enum Build {
+    /// Scores records in their lane.
+    Record(fn(&Settings) -> Box<dyn RecordStage>),
+    /// Folds records in their lanes and scores closed minutes in the entity lane.
+    Window {
+        /// The half of the lanes; each lane has its own.
+        fold: fn(&Settings) -> Box<dyn Fold>,
+        /// The half of the entity lane.
+        close: fn(&Settings) -> Box<dyn Close>,
+        /// How two values of one cell become one.
+        combine: Combine,
+    },
+}
+
+/// How two values of one cell become one: operations that commute, so that the order in which lanes
+/// meet cannot change a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// The greater, and the record it came from.
+    Max,
+}
+
+/// A stage that looks at records one by one: a score depends on model, configuration and row only.
+pub trait RecordStage: Send {
+    /// Scores the rows of one batch.
+    fn score(&mut self, input: &Input<'_>, out: &mut Output);
+}
+
+/// The half of a window stage that runs in the lanes.
+pub trait Fold: Send {
+    /// Adds what the rows of one batch say to the cells of their minutes.
+    fn fold(&mut self, input: &Input<'_>, out: &mut Deltas);
+}
+
+/// The half of a window stage that runs in the entity lane.
+pub trait Close: Send {
+    /// Scores the cells of a minute that no further row can reach, in the order of entity and
+    /// subject.
+    fn close(&mut self, minute: Minute, cells: &[Cell], out: &mut Findings);
+
+    /// Hands out what changed since the last call: keys with their values, or `None` where they are
+    /// gone. All of it, the first time.
+    fn save(&mut self, sink: &mut dyn FnMut(&[u8], Option<&[u8]>));
+
+    /// Takes back one key that [`Close::save`] handed out.
+    ///
+    /// # Errors
+    /// Says what is wrong with a key or value that no [`Close::save`] wrote.
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String>;
+}

@@ -1,0 +1,137 @@
+//! Floor 7: from a plan to an engine: parsers, stages, lanes, the entity lane.
+//!
+//! The composition root; nothing is decided here that the plan does not say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::address::Networks;
+use crate::base::hash;
+use crate::base::score::{Points, Ppm};
+use crate::config::{self, Plan, StageKeys};
+use crate::document::{Redaction, Rule, Shown};
+use crate::engine::{Core, Emit, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
+use crate::record::schema::ColumnId;
+use crate::record::{Inside, Lane, Log, Scope};
+use crate::replay::{LaneFeeds, Planned};
+use crate::stage::{Build, TABLE};
+use crate::zeek::{self, Settings};
+
+/// The configuration keys of every stage in the table.
+#[must_use]
+pub fn stage_keys() -> Vec<StageKeys> {
+    TABLE.iter().map(|stage| StageKeys { name: stage.name, keys: stage.keys }).collect()
+}
+
+fn scope(plan: &Plan) -> Scope {
+    if plan.by_sensor { Scope::Sensor(plan.sensor_id.as_str().into()) } else { Scope::Network }
+}
+
+/// How the records of every lane are treated.
+#[must_use]
+pub fn worker_plan(plan: &Plan) -> WorkerPlan {
+    let rule = |redact: &config::Redact| {
+        let redaction = if redact.userinfo { Redaction::Userinfo } else { Redaction::Whole };
+        let log = Log::from_name(&redact.log)?;
+        Some(Rule { log, field: redact.field.clone(), redaction })
+    };
+    WorkerPlan {
+        sensor_id: plan.sensor_id.clone(),
+        inside: Inside::new(plan.internal.as_deref().map(Networks::new), plan.by_64),
+        scope: scope(plan),
+        emit: match plan.emit {
+            config::Emit::All => Emit::All,
+            config::Emit::Scored => Emit::Scored,
+            config::Emit::None => Emit::None,
+        },
+        shown: match plan.shown {
+            config::Shown::Both => Shown::Both,
+            config::Shown::Ecs => Shown::Ecs,
+            config::Shown::Zeek => Shown::Zeek,
+        },
+        redact: plan.redact.iter().filter_map(rule).collect(),
+        lateness_us: plan.lateness_us,
+    }
+}
+
+/// The parser of every log, with the columns that its stages and its documents ask for.
+#[must_use]
+pub fn parsers(plan: &Plan) -> BTreeMap<Log, Settings> {
+    let worker = worker_plan(plan);
+    let settings = |log: Log| {
+        let mut wanted: Vec<ColumnId> = Worker::columns(log, &worker);
+        for (stage, _) in TABLE.iter().zip(&plan.stages).filter(|(_, plan)| plan.enabled) {
+            wanted.extend(stage.columns(log));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let names = plan.fields.get(log.name());
+        let settings = Settings {
+            log,
+            wanted,
+            line_bytes_max: plan.line_bytes_max,
+            configured: names.map(|names| Arc::new(zeek::configured(log, names))),
+            alias: plan.alias.clone().into_iter().collect(),
+        };
+        (log, settings)
+    };
+    Log::ALL.into_iter().map(settings).collect()
+}
+
+/// The worker of one log with its enabled stages.
+#[must_use]
+pub fn worker(plan: &Plan, log: Log) -> Worker {
+    let mut worker = Worker::new(log, worker_plan(plan));
+    for (index, (stage, plan)) in TABLE.iter().zip(&plan.stages).enumerate() {
+        if !plan.enabled || !stage.reads(log) {
+            continue;
+        }
+        match stage.build {
+            Build::Record(build) => worker.add_record(index, stage.name, build(&plan.settings)),
+            Build::Window { fold, .. } => worker.add_fold(index, fold(&plan.settings)),
+        }
+    }
+    worker
+}
+
+/// A lane for each kind of log that there is something to read of.
+#[must_use]
+pub fn lanes(
+    plan: &Plan,
+    settings: &BTreeMap<Log, Settings>,
+    files: BTreeMap<Lane, Vec<Planned>>,
+) -> Vec<LaneSpec> {
+    let lane = |(lane, files): (Lane, Vec<Planned>)| {
+        let logs = Log::ALL.into_iter().filter(|log| log.lane() == lane);
+        let workers = logs.map(|log| (log, (worker(plan, log), settings[&log].batch())));
+        LaneSpec {
+            lane,
+            feeds: Box::new(LaneFeeds::new(files, settings, &plan.sensor_id)),
+            workers: workers.collect(),
+        }
+    };
+    files.into_iter().map(lane).collect()
+}
+
+/// The entity lane.
+#[must_use]
+pub fn core(plan: &Plan) -> Core {
+    let identity = Identity {
+        sensor_id: plan.sensor_id.clone(),
+        scope: scope(plan),
+        fingerprint: hash::digest(&[plan.fingerprint_text().as_bytes()]),
+    };
+    let stage = |(def, plan): (&'static crate::stage::StageDef, &config::StagePlan)| StagePlan {
+        def,
+        alert: Ppm::new(plan.alert_ppm),
+        weight: Points(plan.weight_micro),
+        close: match def.build {
+            Build::Window { close, combine, .. } if plan.enabled => {
+                Some((close(&plan.settings), combine))
+            }
+            _ => None,
+        },
+    };
+    let stages = TABLE.iter().zip(&plan.stages).map(stage).collect();
+    Core::new(identity, stages, plan.half_life_us, plan.entities_max, plan.lateness_us)
+}
