@@ -1,1 +1,370 @@
-fn main() {}
+//! The tables of docs/benchmarks.md: `make bench`; `make bench-small` runs each once on few records.
+//!
+//! Ratios inside one run are what counts: every contender reads the same bytes in the same process,
+//! turn by turn, and the median of its turns is taken.
+
+#![expect(clippy::print_stdout, reason = "a bench prints its tables")]
+#![expect(clippy::disallowed_methods, reason = "a bench asks the clock")]
+
+use std::fmt::Write;
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use serde::Deserialize;
+use zeek_ueba::base::limits::BATCH_ROWS_MAX;
+use zeek_ueba::record::Log;
+use zeek_ueba::record::schema::ColumnId;
+use zeek_ueba::zeek::{Parser, Settings, split};
+
+/// Every field of `conn`, owned, as a user of `csv` or `serde_json` would have it.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "read for the reading's sake")]
+struct Conn {
+    ts: f64,
+    uid: String,
+    #[serde(rename = "id.orig_h")]
+    orig_h: std::net::IpAddr,
+    #[serde(rename = "id.orig_p")]
+    orig_p: u16,
+    #[serde(rename = "id.resp_h")]
+    resp_h: std::net::IpAddr,
+    #[serde(rename = "id.resp_p")]
+    resp_p: u16,
+    proto: String,
+    #[serde(default, deserialize_with = "unset")]
+    service: Option<String>,
+    #[serde(default, deserialize_with = "unset")]
+    duration: Option<f64>,
+    #[serde(default, deserialize_with = "unset")]
+    orig_bytes: Option<u64>,
+    #[serde(default, deserialize_with = "unset")]
+    resp_bytes: Option<u64>,
+    conn_state: String,
+    #[serde(deserialize_with = "flag")]
+    local_orig: bool,
+    #[serde(deserialize_with = "flag")]
+    local_resp: bool,
+    missed_bytes: u64,
+    #[serde(default, deserialize_with = "unset")]
+    history: Option<String>,
+    orig_pkts: u64,
+    orig_ip_bytes: u64,
+    resp_pkts: u64,
+    resp_ip_bytes: u64,
+}
+
+/// The same from JSON, whose values have types.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "read for the reading's sake")]
+struct JsonConn {
+    ts: f64,
+    uid: String,
+    #[serde(rename = "id.orig_h")]
+    orig_h: std::net::IpAddr,
+    #[serde(rename = "id.orig_p")]
+    orig_p: u16,
+    #[serde(rename = "id.resp_h")]
+    resp_h: std::net::IpAddr,
+    #[serde(rename = "id.resp_p")]
+    resp_p: u16,
+    proto: String,
+    service: Option<String>,
+    duration: Option<f64>,
+    orig_bytes: Option<u64>,
+    resp_bytes: Option<u64>,
+    conn_state: String,
+    local_orig: bool,
+    local_resp: bool,
+    missed_bytes: u64,
+    history: Option<String>,
+    orig_pkts: u64,
+    orig_ip_bytes: u64,
+    resp_pkts: u64,
+    resp_ip_bytes: u64,
+}
+
+fn unset<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = String::deserialize(from)?;
+    if text == "-" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn flag<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(from)? == "T")
+}
+
+const FIELDS: &str = "ts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\t\
+    orig_bytes\tresp_bytes\tconn_state\tlocal_orig\tlocal_resp\tmissed_bytes\thistory\torig_pkts\t\
+    orig_ip_bytes\tresp_pkts\tresp_ip_bytes\ttunnel_parents";
+const TYPES: &str = "time\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\tcount\tcount\t\
+    string\tbool\tbool\tcount\tstring\tcount\tcount\tcount\tcount\tset[string]";
+
+/// Connections as a network has them, the same for the same number, in TSV and in JSON.
+fn logs(rows: u64) -> (String, String) {
+    let mut tsv = format!(
+        "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n\
+         #fields\t{FIELDS}\n#types\t{TYPES}\n"
+    );
+    let mut json = String::new();
+    let mut state = 1_u64;
+    for n in 0..rows {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let r = state >> 20;
+        let ts = 1_713_484_800_000_000 + n * 2000 + r % 2000;
+        let (sec, micro) = (ts / 1_000_000, ts % 1_000_000);
+        let orig = format!("10.{}.{}.{}", r % 3, r / 3 % 250, r / 750 % 250);
+        let resp = match r % 80 {
+            0 => format!("2001:db8::{:x}:{:x}", r % 65_521, r % 4093),
+            _ => format!("{}.{}.{}.{}", 20 + r % 180, r / 7 % 256, r / 11 % 256, r / 13 % 256),
+        };
+        let (op, rp) = (1024 + r % 60_000, [53, 80, 443, 22, 8080][(r % 5) as usize]);
+        let uid = format!("C{:017x}", state & 0xfff_ffff_ffff_ffff);
+        let service = ["-", "dns", "http", "ssl", "-"][(r % 5) as usize];
+        let known = r % 4 != 0;
+        let (duration, sent, got) =
+            (format!("{}.{:06}", r % 90, r % 999_983), r % 90_000, r % 4_000_000);
+        let (d, s, g) = match known {
+            true => (duration.clone(), sent.to_string(), got.to_string()),
+            false => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
+        };
+        let _ = writeln!(
+            tsv,
+            "{sec}.{micro:06}\t{uid}\t{orig}\t{op}\t{resp}\t{rp}\ttcp\t{service}\t{d}\t{s}\t{g}\tSF\tT\tF\t0\t\
+             ShADadfF\t{}\t{}\t{}\t{}\t-",
+            r % 90,
+            r % 9000,
+            r % 80,
+            r % 8000
+        );
+        let _ = write!(
+            json,
+            "{{\"ts\":{sec}.{micro:06},\"uid\":\"{uid}\",\"id.orig_h\":\"{orig}\",\"id.orig_p\":{op},\
+             \"id.resp_h\":\"{resp}\",\"id.resp_p\":{rp},\"proto\":\"tcp\""
+        );
+        if service != "-" {
+            let _ = write!(json, ",\"service\":\"{service}\"");
+        }
+        if known {
+            let _ =
+                write!(json, ",\"duration\":{duration},\"orig_bytes\":{sent},\"resp_bytes\":{got}");
+        }
+        let _ = writeln!(
+            json,
+            ",\"conn_state\":\"SF\",\"local_orig\":true,\"local_resp\":false,\"missed_bytes\":0,\
+             \"history\":\"ShADadfF\",\"orig_pkts\":{},\"orig_ip_bytes\":{},\"resp_pkts\":{},\"resp_ip_bytes\":{}}}",
+            r % 90,
+            r % 9000,
+            r % 80,
+            r % 8000
+        );
+    }
+    (tsv, json)
+}
+
+/// A contender: its name, and what it does with the bytes; it returns the records it read.
+type Contender<'a> = (&'static str, Box<dyn FnMut() -> u64 + 'a>);
+
+/// Runs the contenders turn by turn and prints medians and ratios to the one called `base`.
+fn race(
+    title: &str,
+    bytes: usize,
+    rows: u64,
+    turns: usize,
+    base: &str,
+    mut all: Vec<Contender<'_>>,
+) {
+    let mut times = vec![Vec::new(); all.len()];
+    for _ in 0..turns {
+        for (index, (_, run)) in all.iter_mut().enumerate() {
+            let start = Instant::now();
+            black_box(run());
+            times[index].push(start.elapsed().as_secs_f64());
+        }
+    }
+    let median = |list: &mut Vec<f64>| {
+        list.sort_by(f64::total_cmp);
+        list[list.len() / 2]
+    };
+    let medians: Vec<f64> = times.iter_mut().map(median).collect();
+    let base = all.iter().position(|(name, _)| *name == base).map_or(1.0, |at| medians[at]);
+    println!("\n{title}: {rows} records, {:.0} MB\n", bytes as f64 / 1e6);
+    println!("| | M records/s | GB/s | ratio |\n|---|---|---|---|");
+    for ((name, _), time) in all.iter().zip(&medians) {
+        let (rate, speed) = (rows as f64 / time / 1e6, bytes as f64 / time / 1e9);
+        println!("| {name} | {rate:.2} | {speed:.2} | {:.2} |", base / time);
+    }
+}
+
+fn parse(bytes: &[u8]) -> u64 {
+    let log = Log::Conn;
+    let wanted = (0..20).map(ColumnId).collect();
+    let settings =
+        Settings { log, wanted, line_bytes_max: 1 << 20, configured: None, alias: Vec::new() };
+    let mut parser = Parser::new(&settings);
+    let mut batch = settings.batch();
+    let (mut at, mut rows) = (0, 0);
+    loop {
+        // As a reader hands it over.
+        let end = bytes.len().min(at + (256 << 10));
+        let progress = parser.parse(&bytes[at..end], BATCH_ROWS_MAX, &mut batch);
+        at += progress.consumed;
+        rows += black_box(&batch).rows() as u64;
+        batch.clear();
+        if !progress.is_full && end == bytes.len() {
+            return rows;
+        }
+    }
+}
+
+fn csv_owned(bytes: &[u8]) -> u64 {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(b'\t')
+        .quoting(false)
+        .has_headers(false)
+        .comment(Some(b'#'))
+        .from_reader(bytes);
+    let names = csv::StringRecord::from(FIELDS.split('\t').collect::<Vec<_>>());
+    let mut record = csv::StringRecord::new();
+    let mut rows = 0;
+    while reader.read_record(&mut record).expect("TSV") {
+        let conn: Conn = record.deserialize(Some(&names)).expect("a connection");
+        black_box(conn);
+        rows += 1;
+    }
+    rows
+}
+
+fn serde_json_owned(bytes: &[u8]) -> u64 {
+    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| black_box(serde_json::from_slice::<JsonConn>(line).expect("JSON"))).count()
+        as u64
+}
+
+fn marks(bytes: &[u8], split: fn(&[u8], u8, usize, &mut Vec<u32>) -> usize) -> u64 {
+    let mut marks = Vec::new();
+    let mut at = 0;
+    let mut rows = 0;
+    loop {
+        marks.clear();
+        let end = bytes.len().min(at + (256 << 10));
+        let used = split(&bytes[at..end], b'\t', BATCH_ROWS_MAX, &mut marks);
+        if used == 0 {
+            return rows;
+        }
+        rows += marks.iter().filter(|&&mark| mark & split::LINE_END != 0).count() as u64;
+        at += used;
+    }
+}
+
+fn parsers(rows: u64, turns: usize) {
+    let (tsv, json) = logs(rows);
+    let (tsv, json) = (tsv.as_bytes(), json.as_bytes());
+    race(
+        "conn, TSV, one core, every column typed",
+        tsv.len(),
+        rows,
+        turns,
+        "csv + serde, owned",
+        vec![
+            (
+                "memchr scan for line ends (the limit)",
+                Box::new(|| memchr::memchr_iter(b'\n', tsv).count() as u64),
+            ),
+            ("split, vector", Box::new(|| marks(tsv, split::split))),
+            ("split, plain", Box::new(|| marks(tsv, split::split_plain))),
+            ("this parser", Box::new(|| parse(tsv))),
+            ("csv + serde, owned", Box::new(|| csv_owned(tsv))),
+        ],
+    );
+    race(
+        "conn, JSON, one core, every column typed",
+        json.len(),
+        rows,
+        turns,
+        "serde_json, owned",
+        vec![
+            ("this parser", Box::new(|| parse(json))),
+            ("serde_json, owned", Box::new(|| serde_json_owned(json))),
+        ],
+    );
+}
+
+/// Seconds of CPU and MiB of memory of the children so far, from the shell's `times` and GNU time
+/// being absent: `/proc` of the child itself is read by the program's own `--` wrapper.
+fn replay(directory: &Path, records: u64, name: &str, args: &[&str]) {
+    let output = directory.join("out");
+    if output.exists() {
+        fs::remove_dir_all(&output).expect("the last results");
+    }
+    let program = env!("CARGO_BIN_EXE_zeek-ueba");
+    let script = "\"$@\" & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do \
+        rss=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null); \
+        [ -n \"$rss\" ] && peak=$rss; sleep 0.05; done; wait $pid; code=$?; times; echo peak $peak; exit $code";
+    let start = Instant::now();
+    let result = Command::new("bash")
+        .args(["-c", script, "bash", program, "replay", "-q", "-o"])
+        .arg(&output)
+        .args(args)
+        .arg(directory.join("logs"))
+        .output()
+        .expect("bash");
+    let wall = start.elapsed().as_secs_f64();
+    assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
+    let text = String::from_utf8_lossy(&result.stdout).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let peak = lines.last().and_then(|line| line.strip_prefix("peak ")).unwrap_or("0");
+    let peak = peak.parse::<f64>().unwrap_or(0.0) / 1024.0;
+    let children = lines[lines.len() - 2];
+    let seconds = |text: &str| {
+        let (minutes, seconds) = text.trim_end_matches('s').split_once('m').expect("times");
+        minutes.parse::<f64>().expect("minutes") * 60.0 + seconds.parse::<f64>().expect("seconds")
+    };
+    let cpu: f64 = children.split_whitespace().map(seconds).sum();
+    let rate = records as f64 / wall / 1000.0;
+    let per_million = cpu / (records as f64 / 1e6);
+    println!("| {name} | {rate:.0} | {per_million:.2} | {peak:.0} |");
+}
+
+fn replays(rows: &[u64]) {
+    let directory = std::env::temp_dir().join(format!("zeek-ueba-bench-{}", std::process::id()));
+    println!("\nreplay of conn.log to NDJSON\n");
+    println!("| | 1000 records/s | CPU s per million | peak MiB |\n|---|---|---|---|");
+    for &rows in rows {
+        fs::create_dir_all(directory.join("logs")).expect("a directory");
+        // Twenty million rows do not fit into a string; the file is written piece by piece.
+        let (piece, _) = logs(rows.min(1_000_000));
+        let body = piece.split_once(TYPES).map_or("", |(_, body)| &body[1..]);
+        let mut text = piece.clone().into_bytes();
+        for _ in 1..rows.div_ceil(1_000_000) {
+            text.extend_from_slice(body.as_bytes());
+        }
+        fs::write(directory.join("logs/conn.log"), text).expect("a log");
+        for emit in ["all", "scored"] {
+            let set = format!("event.emit={emit}");
+            replay(&directory, rows, &format!("{rows} records, emit = {emit}"), &["--set", &set]);
+        }
+    }
+    fs::remove_dir_all(directory).expect("the bench's own directory");
+}
+
+fn main() {
+    let is_small = std::env::args().any(|arg| arg == "--small");
+    if is_small {
+        parsers(20_000, 1);
+        replays(&[20_000]);
+    } else {
+        parsers(1_000_000, 7);
+        replays(&[1_000_000, 5_000_000, 20_000_000]);
+    }
+}

@@ -1,5 +1,13 @@
 //! Floor 7: commands, their arguments, their output, their exit codes.
 
+/// Appends a line to a string.
+macro_rules! line {
+    ($out:expr, $($words:tt)*) => {{
+        $out.push_str(&format!($($words)*));
+        $out.push('\n');
+    }};
+}
+
 mod args;
 mod check;
 mod exit;

@@ -1,6 +1,5 @@
 //! The summary at the end of a replay.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use crate::engine::{Counts, Summary};
@@ -12,12 +11,7 @@ const TOP: usize = 10;
 /// What was read, what was found, who is risky and why.
 pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> String {
     let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        out,
-        "{:<10} {:>12} {:>12} {:>10} {:>8}",
-        "log", "records", "events", "rejected", "late"
-    );
+    line!(out, "{:<10} {:>12} {:>12} {:>10} {:>8}", "log", "records", "events", "rejected", "late");
     let mut total = Counts::default();
     for (log, counts) in &summary.logs {
         total.add(counts);
@@ -25,26 +19,26 @@ pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> S
     }
     row(&mut out, "all", &total);
     for (reason, count) in &total.rejected {
-        let _ = writeln!(out, "rejected   {count} x {}", reason.name());
+        line!(out, "rejected   {count} x {}", reason.name());
     }
     files(&mut out, inventory);
     for (detector, count) in &summary.alerts {
-        let _ = writeln!(out, "alerts     {} x {detector}", grouped(*count));
+        line!(out, "alerts     {} x {detector}", grouped(*count));
     }
-    let _ = writeln!(out, "risk       {} documents", grouped(summary.risk));
+    line!(out, "risk       {} documents", grouped(summary.risk));
     if summary.evicted > 0 {
-        let _ = writeln!(out, "forgotten  {} entities beyond entity.max", summary.evicted);
+        line!(out, "forgotten  {} entities beyond entity.max", summary.evicted);
     }
     if summary.cells_dropped > 0 {
-        let _ = writeln!(out, "no room    for {} cells of windows", summary.cells_dropped);
+        line!(out, "no room    for {} cells of windows", summary.cells_dropped);
     }
     top(&mut out, summary);
-    let _ = writeln!(out, "\nwritten to {}", output.display());
+    line!(out, "\nwritten to {}", output.display());
     out
 }
 
 fn row(out: &mut String, name: &str, counts: &Counts) {
-    let _ = writeln!(
+    line!(
         out,
         "{name:<10} {:>12} {:>12} {:>10} {:>8}",
         grouped(counts.records),
@@ -67,24 +61,24 @@ fn files(out: &mut String, inventory: &Inventory) {
     note(inventory.forks, "forks of another");
     note(inventory.skipped.len() as u64, "skipped");
     if !notes.is_empty() {
-        let _ = writeln!(out, "files      {}", notes.join(" · "));
+        line!(out, "files      {}", notes.join(" · "));
     }
     for skipped in inventory.skipped.iter().take(TOP) {
-        let _ = writeln!(out, "skipped    {}: {}", skipped.path.display(), skipped.reason);
+        line!(out, "skipped    {}: {}", skipped.path.display(), skipped.reason);
     }
 }
 
 fn top(out: &mut String, summary: &Summary) {
     let top = summary.top(TOP);
     if top.is_empty() {
-        let _ = writeln!(out, "\nno entity reached a risk of one point");
+        line!(out, "\nno entity reached a risk of one point");
         return;
     }
-    let _ = writeln!(out, "\nriskiest entities, by the highest score they had");
+    line!(out, "\nriskiest entities, by the highest score they had");
     for (id, peak) in top {
-        let _ = writeln!(out, "{:>7.1}  {:<9} {id}", peak.score.0 as f64 / 1e6, peak.level);
+        line!(out, "{:>7.1}  {:<9} {id}", peak.score.0 as f64 / 1e6, peak.level);
         for (module, points, why) in &peak.modules {
-            let _ = writeln!(out, "{:>17.1}  {module}: {why}", points.0 as f64 / 1e6);
+            line!(out, "{:>17.1}  {module}: {why}", points.0 as f64 / 1e6);
         }
     }
 }
@@ -94,7 +88,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+/// More mistakes than this help nobody.
+pub(super) const MISTAKES_MAX: usize = 100;
 /// Longest piece of the user's own text that a message repeats, in characters.
 const QUOTED_CHARS_MAX: usize = 60;
 
@@ -72,8 +74,9 @@ impl Mistake {
                 ("a value is missing".to_owned(), None)
             }
             "string values must be quoted, expected literal string" => {
-                let hint = format!("write it in quotes: \"{}\"", clipped(found));
-                (format!("{} is not a value", quoted(found)), Some(hint))
+                let plain = found.chars().all(|c| !c.is_control() && !matches!(c, '"' | '\\'));
+                let hint = plain.then(|| format!("write it in quotes: {}", quoted(found)));
+                (format!("{} is not a value", quoted(found)), hint)
             }
             other => (other.to_owned(), None),
         };
@@ -100,10 +103,9 @@ impl Mistake {
         known: Vec<String>,
         homes: &[&str],
     ) -> Self {
-        let within = if table.is_empty() { "outside of any table" } else { "in" };
         let message = match table {
-            "" => format!("unknown key {} {within}", quoted(key)),
-            _ => format!("unknown key {} {within} [{table}]", quoted(key)),
+            "" => format!("unknown key {} outside of any table", quoted(key)),
+            _ => format!("unknown key {} in [{table}]", quoted(key)),
         };
         let home = || homes.first().map(|home| format!("{key} belongs in [{home}]"));
         let hint = nearest(key, &known).map(did_you_mean).or_else(home);
@@ -124,6 +126,12 @@ impl Mistake {
         let hint = nearest(name, &known).map(|near| format!("did you mean [{}]?", joined(near)));
         let message = format!("unknown table [{}]", joined(&segment(name)));
         Self { hint, known, ..Self::new(place, message) }
+    }
+
+    /// A name with a dot in it that was not quoted, in a table of the user's own names.
+    pub(super) fn unquoted_dot(place: Place, key: &str) -> Self {
+        let hint = Some("a name with a dot in it stands in quotes: \"a.b\"".to_owned());
+        Self { hint, ..Self::wrong_type(place, key, "text", "a table") }
     }
 
     /// A value of another type; both types come with their article.
@@ -186,8 +194,8 @@ impl Mistake {
     }
 
     /// Stands for the mistakes beyond the greatest number that is shown.
-    pub(super) fn and_more(file: &str, shown: usize) -> Self {
-        let message = format!("more than {shown} mistakes, the rest is not shown");
+    pub(super) fn and_more(file: &str) -> Self {
+        let message = format!("more than {MISTAKES_MAX} mistakes, the rest is not shown");
         Self::new(Place::whole(file), message)
     }
 
@@ -223,7 +231,7 @@ fn did_you_mean(near: &str) -> String {
     format!("did you mean \"{near}\"?")
 }
 
-/// The known name that a slip of the finger away from `name`, if there is one.
+/// The known name that a slip or two of the finger turns into `name`, if there is one.
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     if name.chars().count() > QUOTED_CHARS_MAX {
         return None; // the distance costs the product of both lengths

@@ -4,15 +4,21 @@
 //! Not here: what the values do.
 
 mod diagnose;
+#[cfg(test)]
+mod hostile;
 mod plan;
 mod raw;
 mod read;
 mod schema;
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;
 mod unit;
 
-use std::fs;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 pub use diagnose::Mistake;
@@ -38,30 +44,40 @@ pub fn load(
     stages: &[StageKeys],
 ) -> Result<Plan, Vec<Mistake>> {
     let default = Path::new(DEFAULT_FILE);
-    let found = path.or_else(|| default.exists().then_some(default));
+    // Not `exists`: a link that leads nowhere is a mistake, not an absent file.
+    let found = path.or_else(|| fs::symlink_metadata(default).is_ok().then_some(default));
     let (text, name) = match found {
         Some(path) => {
             let name = path.display().to_string();
-            let text = text(path).map_err(|why| {
-                vec![Mistake::unreadable(Place::whole(&name), &format!("cannot be read: {why}"))]
-            })?;
-            (text, name)
+            (text(path, &name).map_err(|mistake| vec![mistake])?, name)
         }
         None => (String::new(), "built-in defaults".to_owned()),
     };
     resolve(&text, &name, sets, stages)
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
+fn text(path: &Path, file: &str) -> Result<String, Mistake> {
+    let cannot = |why: &dyn Display| {
+        Mistake::unreadable(Place::whole(file), &format!("cannot be read: {why}"))
+    };
+    let meta = fs::metadata(path).map_err(|error| cannot(&error))?;
     if !meta.is_file() {
-        return Err("not a regular file".to_owned());
+        return Err(cannot(&"not a regular file"));
     }
-    if meta.len() > CONFIG_BYTES_MAX {
-        return Err(format!("larger than {CONFIG_BYTES_MAX} bytes"));
+    let opened = File::open(path).map_err(|error| cannot(&error))?;
+    // Bounded again while reading: the file may grow in between.
+    let mut bytes = Vec::new();
+    opened.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(cannot(&format!("larger than {CONFIG_BYTES_MAX} bytes")));
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default());
+        let (line, column) = raw::line_column(&before);
+        let place = Place { file: file.to_owned(), line, column };
+        Mistake::unreadable(place, "not UTF-8 from here on")
+    })
 }
 
 /// Resolves a text that was read from `file`.
@@ -74,7 +90,8 @@ pub fn resolve(
     sets: &[String],
     stages: &[StageKeys],
 ) -> Result<Plan, Vec<Mistake>> {
-    let mut raw = Raw::parse(file, text);
+    // A byte order mark is no part of the first line, so columns do not count it.
+    let mut raw = Raw::parse(file, text.strip_prefix('\u{feff}').unwrap_or(text));
     for item in sets {
         raw.overlay(item);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::diagnose::{Mistake, Place, segment};
+use super::diagnose::{MISTAKES_MAX, Mistake, Place, segment};
 
 /// Deeper paths lead nowhere in any schema, so they are not followed.
 const PATH_SEGMENTS_MAX: usize = 8;
@@ -92,17 +92,23 @@ impl<'a> Raw<'a> {
             return;
         };
         self.entries.retain(|entry| !entry.path.starts_with(&path));
-        let at = |_| At::Set(index);
+        let key_at = At::Set(index);
+        let at = |_: usize| key_at;
         for end in 1..path.len() {
             let table = path.iter().take(end).cloned().collect::<Vec<_>>();
             if !self.entries.iter().any(|entry| entry.path == table) {
-                self.entries.push(entry(table, at(0), Node::Table));
+                self.entries.push(entry(table, key_at, Node::Table));
             }
         }
         match DeValue::parse(value.trim()) {
-            Ok(parsed) => add(&mut self.entries, &mut path.clone(), at(0), &parsed, &at),
-            Err(_) => self.entries.push(entry(path, at(0), Node::Text(value.to_owned()))),
+            Ok(value) => add(&mut self.entries, &mut path.clone(), key_at, &value, &at),
+            Err(_) => self.entries.push(entry(path, key_at, Node::Text(value.to_owned()))),
         }
+    }
+
+    /// The name of the file.
+    pub(super) fn file(&self) -> &str {
+        self.file
     }
 
     /// The place for a message.
@@ -122,11 +128,6 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The name of the file.
-    pub(super) fn file(&self) -> &str {
-        self.file
-    }
-
     /// True where a mistake at this place would only repeat a syntax error.
     pub(super) fn is_broken(&self, mistake: &Mistake) -> bool {
         self.broken_lines.contains(&mistake.line)
@@ -136,20 +137,24 @@ impl<'a> Raw<'a> {
     /// one of these is taken for a part of it.
     fn take_errors(&mut self, mut errors: Vec<Error>) {
         errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        let mut line_end = 0;
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            let place = self.place(At::File(span.start));
-            if place.line > 0 && self.broken_lines.contains(&place.line) {
+            let is_repeat = !self.broken_lines.is_empty() && span.start <= line_end;
+            if is_repeat || self.syntax.len() > MISTAKES_MAX {
                 continue;
             }
+            let place = self.place(At::File(span.start));
             let found = self.text.get(span.clone()).unwrap_or("").trim();
             if error.message() == "duplicate key" {
                 self.syntax.push(Mistake::duplicate(place, found));
                 continue;
             }
+            let (start, end) = self.line_around(span.start);
+            line_end = end;
             self.broken_lines.insert(place.line);
             self.syntax.push(Mistake::syntax(place, error.message(), found));
-            self.lost |= self.line_at(span.start).starts_with('[');
+            self.lost |= self.text.get(start..).is_some_and(|s| s.trim_start().starts_with('['));
             if ["array", "inline table", "multi-line"].iter().any(|s| error.message().contains(s)) {
                 self.lost = true;
                 break;
@@ -157,10 +162,11 @@ impl<'a> Raw<'a> {
         }
     }
 
-    fn line_at(&self, offset: usize) -> &str {
-        let before = self.text.get(..offset).unwrap_or("");
+    /// Where the line around a byte starts and ends.
+    fn line_around(&self, offset: usize) -> (usize, usize) {
+        let (before, after) = self.text.split_at_checked(offset).unwrap_or((self.text, ""));
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        self.text.get(start..).unwrap_or("").trim_start()
+        (start, after.find('\n').map_or(self.text.len(), |newline| offset + newline))
     }
 }
 
@@ -197,7 +203,7 @@ fn add(
     value: &Spanned<DeValue<'_>>,
     at: &dyn Fn(usize) -> At,
 ) {
-    entries.push(Entry { path: path.clone(), key_at, value: literal(value, at) });
+    entries.push(Entry { path: path.clone(), key_at, value: Literal::new(value, at) });
     if let DeValue::Table(table) = value.get_ref()
         && path.len() < PATH_SEGMENTS_MAX
     {
@@ -205,21 +211,38 @@ fn add(
     }
 }
 
-/// The parser bounds how deep lists nest, so this recursion is bounded too.
-pub(super) fn literal(value: &Spanned<DeValue<'_>>, at: &dyn Fn(usize) -> At) -> Literal {
-    let node = match value.get_ref() {
-        DeValue::Boolean(flag) => Node::Flag(*flag),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Node::Integer(number),
-            Err(_) => Node::Huge(number.to_string()),
-        },
-        DeValue::Float(number) => Node::Real(number.as_str().parse().unwrap_or(f64::NAN)),
-        DeValue::String(text) => Node::Text(text.to_string()),
-        DeValue::Datetime(_) => Node::Date,
-        DeValue::Array(list) => Node::List(list.iter().map(|item| literal(item, at)).collect()),
-        DeValue::Table(_) => Node::Table,
-    };
-    Literal { at: at(value.span().start), node }
+impl Literal {
+    /// The parser bounds how deep lists nest, so this recursion is bounded too.
+    pub(super) fn new(value: &Spanned<DeValue<'_>>, at: &dyn Fn(usize) -> At) -> Self {
+        let node = match value.get_ref() {
+            DeValue::Boolean(flag) => Node::Flag(*flag),
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => Node::Integer(number),
+                    Err(_) => Node::Huge(number.to_string()),
+                }
+            }
+            DeValue::Float(number) => Node::Real(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::String(text) => Node::Text(text.to_string()),
+            DeValue::Datetime(_) => Node::Date,
+            DeValue::Array(list) => Node::List(list.iter().map(|v| Self::new(v, at)).collect()),
+            DeValue::Table(_) => Node::Table,
+        };
+        Self { at: at(value.span().start), node }
+    }
+
+    /// What it is, with its article.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self.node {
+            Node::Flag(_) => "true or false",
+            Node::Integer(_) | Node::Huge(_) => "a whole number",
+            Node::Real(_) => "a number",
+            Node::Text(_) => "text",
+            Node::Date => "a date",
+            Node::List(_) => "a list",
+            Node::Table => "a table",
+        }
+    }
 }
 
 /// Splits at the first `=` outside of quotes.

@@ -8,15 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::diagnose::{Mistake, segment};
+use super::diagnose::{MISTAKES_MAX, Mistake, Place, segment};
 use super::plan::Redact;
-use super::raw::{At, Entry, Literal, Node, Raw, literal};
+use super::raw::{At, Entry, Literal, Node, Raw};
 use super::schema::{LOGS, Schema, Section, Slot};
 use super::unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 use crate::base::keys::{KeyDef, Kind, Settings, Value};
 
-/// More mistakes than this help nobody.
-const MISTAKES_MAX: usize = 100;
 /// Longest name of a sensor; it stands in every event.
 const SENSOR_ID_BYTES_MAX: usize = 128;
 
@@ -43,7 +41,7 @@ pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> Result<Tables, Vec<Mistake
     mistakes.sort_by_key(|m| (m.line == 0, m.line, m.column));
     if mistakes.len() > MISTAKES_MAX {
         mistakes.truncate(MISTAKES_MAX);
-        mistakes.push(Mistake::and_more(raw.file(), MISTAKES_MAX));
+        mistakes.push(Mistake::and_more(raw.file()));
     }
     Err(mistakes)
 }
@@ -74,7 +72,7 @@ struct Target<'a> {
     kind: Kind,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// All tables filled with their defaults.
     fn defaults(&mut self, schema: &Schema) -> Tables {
         let mut tables = Tables::new();
@@ -90,18 +88,20 @@ impl Reader<'_> {
     }
 
     fn default(&mut self, to: &mut Settings, section: &Section, key: &'static KeyDef, text: &str) {
-        if key.kind == Kind::TextMap {
-            to.insert(key.name, Value::TextMap(BTreeMap::new()));
-            return;
-        }
         let label = format!("{}.{}", section.name, key.name);
         let Ok(parsed) = DeValue::parse(text) else {
             self.push(Mistake::syntax(self.raw.place(At::Default), &label, text));
             return;
         };
-        let literal = literal(&parsed, &|_| At::Default);
+        let literal = Literal::new(&parsed, &|_| At::Default);
         if let Some(value) = self.value(Target { label: &label, kind: key.kind }, &literal) {
             to.insert(key.name, value);
+        }
+        if let (Kind::TextMap, DeValue::Table(table)) = (key.kind, parsed.get_ref()) {
+            for (name, value) in table {
+                let text = value.get_ref().as_str().unwrap_or_default().to_owned();
+                to.extend_map(key.name, name.get_ref(), text);
+            }
         }
     }
 
@@ -148,9 +148,7 @@ impl Reader<'_> {
         if matches!(entry.value.node, Node::Table) {
             // A dotted key without quotes reads as a table within the table.
             let place = self.raw.place(entry.key_at);
-            let mut mistake = Mistake::wrong_type(place, label, "text", "a table");
-            mistake.hint = Some("a name with a dot in it stands in quotes: \"a.b\"".to_owned());
-            self.push(mistake);
+            self.push(Mistake::unquoted_dot(place, label));
             return;
         }
         let target = Target { label, kind: Kind::Text };
@@ -164,7 +162,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, target: Target<'_>, literal: &Literal) -> Option<Value> {
-        let at = self.raw.place(literal.at);
+        let at = self.place_of(literal);
         let label = target.label;
         match (target.kind, &literal.node) {
             (Kind::Flag, Node::Flag(flag)) => return Some(Value::Flag(*flag)),
@@ -173,7 +171,7 @@ impl Reader<'_> {
                 if words.contains(&text.as_str()) {
                     return Some(Value::Text(text.clone()));
                 }
-                self.push(Mistake::not_a_choice(at, label, text, words));
+                self.push(Mistake::not_a_choice(at(), label, text, words));
             }
             (Kind::TextList, Node::List(items)) => return self.texts(label, items),
             (Kind::CidrList, Node::List(items)) => return self.networks(label, items),
@@ -186,17 +184,17 @@ impl Reader<'_> {
 
     /// The kinds with bounds; anything else is of a wrong type.
     fn number(&mut self, target: Target<'_>, literal: &Literal) -> Option<Value> {
-        let at = self.raw.place(literal.at);
+        let at = self.place_of(literal);
         let label = target.label;
         let mistake = match (target.kind, &literal.node) {
             (Kind::Integer { min, max }, Node::Integer(number)) => {
                 if (min..=max).contains(number) {
                     return Some(Value::Integer(*number));
                 }
-                Mistake::out_of_range(at, label, (&min, &max), &number.to_string())
+                Mistake::out_of_range(at(), label, (&min, &max), &number.to_string())
             }
             (Kind::Integer { min, max }, Node::Huge(text)) => {
-                Mistake::out_of_range(at, label, (&min, &max), text)
+                Mistake::out_of_range(at(), label, (&min, &max), text)
             }
             (Kind::Real { min, max }, Node::Integer(_) | Node::Real(_) | Node::Huge(_)) => {
                 let (number, shown) = match &literal.node {
@@ -208,18 +206,18 @@ impl Reader<'_> {
                 if (min..=max).contains(&number) {
                     return Some(Value::Real(number + 0.0)); // makes -0.0 the same as 0.0
                 }
-                Mistake::out_of_range(at, label, (&min, &max), &shown)
+                Mistake::out_of_range(at(), label, (&min, &max), &shown)
             }
             (Kind::Duration { min_us, max_us }, Node::Text(text)) => match parse_duration(text) {
                 Some(us) if (min_us..=max_us).contains(&us) => return Some(Value::Micros(us)),
                 Some(_) => {
                     let bounds = (show_duration(min_us), show_duration(max_us));
-                    Mistake::out_of_range(at, label, (&bounds.0, &bounds.1), text)
+                    Mistake::out_of_range(at(), label, (&bounds.0, &bounds.1), text)
                 }
-                None => Mistake::bad_duration(at, label, &format!("{text:?}")),
+                None => Mistake::bad_duration(at(), label, &format!("{text:?}")),
             },
             (Kind::Duration { .. }, Node::Integer(number)) => {
-                Mistake::bad_duration(at, label, &number.to_string())
+                Mistake::bad_duration(at(), label, &number.to_string())
             }
             (Kind::Bytes { min, max }, Node::Integer(_) | Node::Huge(_) | Node::Text(_)) => {
                 return self.bytes(target.label, (min, max), literal);
@@ -234,14 +232,14 @@ impl Reader<'_> {
     }
 
     fn bytes(&mut self, label: &str, (min, max): (u64, u64), literal: &Literal) -> Option<Value> {
-        let at = self.raw.place(literal.at);
+        let at = self.place_of(literal);
         let (bytes, shown) = match &literal.node {
             Node::Integer(number) => (u64::try_from(*number).ok(), number.to_string()),
             Node::Huge(text) => (None, text.clone()),
             Node::Text(text) => match parse_bytes(text) {
                 Some(bytes) => (Some(bytes), text.clone()),
                 None => {
-                    self.push(Mistake::bad_size(at, label, text));
+                    self.push(Mistake::bad_size(at(), label, text));
                     return None;
                 }
             },
@@ -251,7 +249,7 @@ impl Reader<'_> {
             return Some(Value::Bytes(bytes));
         }
         let bounds = (show_bytes(min), show_bytes(max));
-        self.push(Mistake::out_of_range(at, label, (&bounds.0, &bounds.1), &shown));
+        self.push(Mistake::out_of_range(at(), label, (&bounds.0, &bounds.1), &shown));
         None
     }
 
@@ -292,15 +290,15 @@ impl Reader<'_> {
         (good.len() == items.len()).then_some(good)
     }
 
-    /// The few rules that a single key has.
+    /// The rules of single keys that their kind does not know.
     fn check(&mut self, section: &Section, key: &KeyDef, literal: &Literal) {
+        let at = self.place_of(literal);
         match (section.name.as_str(), key.name, &literal.node) {
             ("sensor", "id", Node::Text(id)) => {
                 let is_fine = (1..=SENSOR_ID_BYTES_MAX).contains(&id.len());
                 if !is_fine || id.chars().any(char::is_control) {
-                    let place = self.raw.place(literal.at);
                     let rule = "must have 1 to 128 bytes and no control characters";
-                    self.push(Mistake::bad_text(place, "sensor.id", rule));
+                    self.push(Mistake::bad_text(at(), "sensor.id", rule));
                 }
             }
             ("event", "redact", Node::List(items)) => {
@@ -313,18 +311,43 @@ impl Reader<'_> {
                     }
                 }
             }
+            ("source.fields", _, Node::List(items)) => self.check_columns(key.name, at(), items),
             _ => {}
+        }
+    }
+
+    /// Columns have names, each once.
+    fn check_columns(&mut self, log: &str, list_at: Place, items: &[Literal]) {
+        let label = format!("source.fields.{log}");
+        if items.is_empty() {
+            self.push(Mistake::bad_text(list_at, &label, "must name at least one column"));
+        }
+        let mut seen = BTreeSet::new();
+        for item in items {
+            let Node::Text(name) = &item.node else { continue };
+            if name.is_empty() {
+                let place = self.raw.place(item.at);
+                self.push(Mistake::bad_text(place, &label, "has a column without a name"));
+            } else if !seen.insert(name) {
+                self.push(Mistake::duplicate(self.raw.place(item.at), name));
+            }
         }
     }
 
     fn wrong_type(&mut self, label: &str, wanted: &str, literal: &Literal) {
         let place = self.raw.place(literal.at);
-        self.push(Mistake::wrong_type(place, label, wanted, found(&literal.node)));
+        self.push(Mistake::wrong_type(place, label, wanted, literal.type_name()));
     }
 
-    /// A mistake on a line that is not TOML would only repeat that.
+    /// Counting lines takes a pass over the file, so only a mistake asks for its place.
+    fn place_of(&self, literal: &Literal) -> impl Fn() -> Place + use<'a> {
+        let (raw, at) = (self.raw, literal.at);
+        move || raw.place(at)
+    }
+
+    /// Keeps the mistake unless a syntax error of the same line has told of it.
     fn push(&mut self, mistake: Mistake) {
-        if !self.raw.is_broken(&mistake) {
+        if self.mistakes.len() <= MISTAKES_MAX && !self.raw.is_broken(&mistake) {
             self.mistakes.push(mistake);
         }
     }
@@ -342,18 +365,5 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::TextList => "a list of texts",
         Kind::CidrList => "a list of networks",
         Kind::TextMap => "a table of texts",
-    }
-}
-
-/// What stands there instead, with its article.
-fn found(node: &Node) -> &'static str {
-    match node {
-        Node::Flag(_) => "true or false",
-        Node::Integer(_) | Node::Huge(_) => "a whole number",
-        Node::Real(_) => "a number",
-        Node::Text(_) => "text",
-        Node::Date => "a date",
-        Node::List(_) => "a list",
-        Node::Table => "a table",
     }
 }

@@ -16,7 +16,7 @@ pub struct StageKeys {
 }
 
 /// The logs whose fields the configuration can name.
-pub const LOGS: &[&str] = &["conn", "open_conn", "dns", "http", "files"];
+pub(super) const LOGS: &[&str] = &["conn", "open_conn", "dns", "http", "files"];
 
 /// The fixed tables in the order of the shipped file; stages follow after them.
 pub static SECTIONS: &[(&str, &[KeyDef])] = &[

@@ -36,7 +36,7 @@ pub(super) fn show_duration(us: i64) -> String {
 
 /// The size in the largest unit that divides it.
 pub(super) fn show_bytes(bytes: u64) -> String {
-    let unit = SIZES.iter().rev().find(|(_, each)| bytes != 0 && bytes % each == 0);
+    let unit = SIZES.iter().rev().find(|(_, each)| bytes != 0 && bytes.is_multiple_of(*each));
     match unit {
         Some((name, each)) => format!("{}{name}", bytes / each),
         None => "0B".to_owned(),

@@ -1,4 +1,5 @@
-//! Floor 3: the documents of the contract, written byte by byte: events, alerts, risk, dead letters.
+//! Floor 3: the documents of the contract, written byte by byte: events, alerts, risk, dead
+//! letters.
 //!
 //! Each ends with a line feed. Not here: where they go (`sink`), what stands in them (`stage`,
 //! `risk`, `zeek`).

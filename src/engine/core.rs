@@ -94,8 +94,8 @@ impl Core {
     pub fn fold(&mut self, mut delta: Delta) {
         // Only a file that had to wait for a free place can come this late.
         delta.minute = delta.minute.max(self.open);
-        let Some((_, combine)) = self.stages.get(delta.stage).and_then(|plan| plan.close.as_ref())
-        else {
+        let plan = self.stages.get(delta.stage);
+        let Some((_, combine)) = plan.and_then(|plan| plan.close.as_ref()) else {
             return;
         };
         self.windows.fold(delta, *combine);
@@ -142,8 +142,8 @@ impl Core {
         self.open = open;
     }
 
-    /// The input is at its end: closes every minute that has something in it, and those before it in
-    /// which a score fades.
+    /// The input is at its end: closes every minute that has something in it, and those before it
+    /// in which a score fades.
     pub fn finish(&mut self) {
         while let Some(last) = self.windows.last().max(self.ledger.last_pending()) {
             let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };

@@ -100,8 +100,8 @@ fn open_due(spec: &mut LaneSpec, streams: &mut Vec<Stream>, back: &Receiver<Outp
     }
 }
 
-/// The stream whose next item comes first, of equals the one of the least generation; and how far it
-/// may go.
+/// The stream whose next item comes first, of equals the one of the least generation; and how far
+/// it may go.
 fn choose(streams: &[Stream]) -> Option<(usize, Bound)> {
     let order = |stream: &Stream| (stream.place(), stream.generation);
     let (index, first) = streams.iter().enumerate().min_by_key(|(_, stream)| order(stream))?;

@@ -1,8 +1,8 @@
 //! How far a file has come in event time: the running maximum of its records' places.
 //!
 //! A record more than a day ahead does not move it, unless the sixteen after it lie within a day of
-//! it: one hostile time must not make everything else late, and a network that was silent for a week
-//! must be heard again.
+//! it: one hostile time must not make everything else late, and a network that was silent for a
+//! week must be heard again.
 
 use crate::base::time::{DAY, Time};
 

@@ -223,6 +223,15 @@ impl Batch {
         self.rows += 1;
     }
 
+    /// The row that is being read is no record: what was set of it is forgotten, so that a row of
+    /// another header, which may lack the column, does not inherit it.
+    pub fn abandon_row(&mut self) {
+        let row = self.rows;
+        if row < BATCH_ROWS_MAX {
+            self.columns.iter_mut().for_each(|column| column.unset(row));
+        }
+    }
+
     /// A column.
     #[must_use]
     pub fn column(&self, id: ColumnId) -> &Column {

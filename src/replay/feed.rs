@@ -114,8 +114,8 @@ impl Feed for FileFeed {
 }
 
 impl FileFeed {
-    /// Moves what is left of a line to the front and reads on; the buffer grows up to the limit of a
-    /// line, beyond which the parser takes it in pieces.
+    /// Moves what is left of a line to the front and reads on; the buffer grows up to the limit of
+    /// a line, beyond which the parser takes it in pieces.
     fn refill(&mut self, bytes: usize) {
         let Some(reader) = &mut self.reader else { return };
         self.buffer.copy_within(self.start..self.end, 0);

@@ -1,7 +1,7 @@
 //! Files that begin alike: copies are read once, forks both (zeek-logs R8).
 //!
-//! Files of one generation are compared over the shorter length. Equal means twin: the longer one is
-//! read. Different means fork: it is another generation from the line on where they part.
+//! Files of one generation are compared over the shorter length. Equal means twin: the longer one
+//! is read. Different means fork: it is another generation from the line on where they part.
 
 use std::collections::BTreeMap;
 use std::io;

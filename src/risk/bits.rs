@@ -172,7 +172,7 @@ impl Bits {
         // log2 of the mantissa, bit by bit: squaring doubles the logarithm.
         let mut log = 0_u64;
         for bit in (0..32).rev() {
-            mantissa = mantissa * mantissa >> 31;
+            mantissa = (mantissa * mantissa) >> 31;
             if mantissa >> 32 != 0 {
                 log |= 1 << bit;
                 mantissa >>= 1;
@@ -210,7 +210,8 @@ pub(super) fn halved(fraction: u64, bits: u64) -> u64 {
     let within = rest & ((1 << 20) - 1);
     // Between two fine entries by a straight line: at most 4e-9 too high.
     let (high, low) = (FINE[fine], FINE[fine + 1]);
-    let power = POWERS[index] * (high - ((high - low) * within >> 20)) >> 32;
+    let between = high - (((high - low) * within) >> 20);
+    let power = ((u128::from(POWERS[index]) * u128::from(between)) >> 32) as u64;
     ((u128::from(fraction) * u128::from(power)) >> 32 >> whole) as u64
 }
 

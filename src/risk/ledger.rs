@@ -156,8 +156,8 @@ impl Ledger {
         self.evicted
     }
 
-    /// Closes a minute: takes its evidence in and says which scores have to be told, in the order of
-    /// the entities.
+    /// Closes a minute: takes its evidence in and says which scores have to be told, in the order
+    /// of the entities.
     pub fn close(&mut self, minute: Minute, out: &mut Vec<Change>) {
         let mut touched = BTreeSet::new();
         for ((entity, module), pending) in self.pending.remove(&minute).unwrap_or_default() {
@@ -394,7 +394,7 @@ mod tests {
         let lines: Vec<&str> = found.lines().collect();
         assert_eq!(lines[0], "0 0.0.0.1 0.000000 -> 40.000000 Moderate");
         // A point is gone after 24 h * log2(40/39), before the first hour closes.
-        assert_eq!(lines[1], "53 0.0.0.1 40.000000 -> 38.992960 Moderate");
+        assert_eq!(lines[1], "53 0.0.0.1 40.000000 -> 38.992440 Moderate");
         assert!(lines.iter().any(|line| line.starts_with("59 ")), "the hour closes: {found}");
         let moderate = lines.iter().filter(|line| line.ends_with("Moderate")).count();
         let low = lines.iter().find(|line| line.ends_with("Low")).unwrap();

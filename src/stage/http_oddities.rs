@@ -52,12 +52,12 @@ pub(super) const STAGE: StageDef = StageDef {
         KeyDef {
             name: "alert",
             kind: Kind::Real { min: 0.0, max: 1.0 },
-            default: Some("0.5"),
+            default: Some("0.4"),
             example: "",
             doc: "score from which a finding is an alert",
         },
     ],
-    example: "enabled = true\nweight = 25\nalert = 0.5\n",
+    example: "enabled = true\nweight = 25\nalert = 0.4\n",
     window_us: DAY,
     build: Build::Record(build),
 };

@@ -157,8 +157,8 @@ impl Deltas {
         self.stage = stage;
     }
 
-    /// Adds `value` to the cell of a row's minute, entity and `subject`; of rows that concern nobody
-    /// nothing is kept.
+    /// Adds `value` to the cell of a row's minute, entity and `subject`; of rows that concern
+    /// nobody nothing is kept.
     pub fn add(&mut self, input: &Input<'_>, row: usize, subject: &[u8], value: u64) {
         let Some(entity) = input.entities[row] else { return };
         let sides = input.sides[row];

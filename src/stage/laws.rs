@@ -1,1 +1,302 @@
-//! Laws
+//! What every stage in the table is held to, without a line of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::keys::{Kind, Settings, Value};
+use crate::base::limits::BATCH_ROWS_MAX;
+use crate::base::time::{DAY, Minute, Time};
+use crate::record::schema::ColumnId;
+use crate::record::{Batch, Generation, Inside, Log, Sides, Source};
+use crate::zeek::{Parser, Settings as Columns};
+
+use super::{Build, Cell, Close, Delta, Deltas, Findings, Input, Output, StageDef, TABLE};
+
+/// The defaults of a stage.
+fn settings(stage: &StageDef) -> Settings {
+    let mut settings = Settings::default();
+    for key in stage.keys {
+        let text = key.default.expect("stages have defaults");
+        let value = match key.kind {
+            Kind::Flag => Value::Flag(text == "true"),
+            Kind::Integer { .. } => Value::Integer(text.parse().unwrap()),
+            Kind::Real { .. } => Value::Real(text.parse().unwrap()),
+            other => panic!("{other:?}: teach this test the kind"),
+        };
+        settings.insert(key.name, value);
+    }
+    settings
+}
+
+/// Records of every kind: usual, empty, extreme.
+fn lines(log: Log, count: usize) -> String {
+    let texts =
+        ["", "-", "GET", "\u{0}\\u0001", "10.0.0.1", "/a.jpg", "application/x-dosexec", "1.1"];
+    let counts = ["0", "200", "18446744073709551615", "1"];
+    let times = ["0", "3599.999999", "3600", "50000", "-5", "9000000000"];
+    let mut out = String::new();
+    for n in 0..count {
+        out += &format!("{{\"ts\":{}", 1_700_000_000 + n * 7);
+        for (index, column) in log.columns().iter().enumerate().skip(1) {
+            use crate::record::schema::Kind as Type;
+            let pick = (n * 31 + index * 17 + n * n) % 29;
+            if pick % 5 == 0 {
+                continue;
+            }
+            let value = match column.kind {
+                Type::Count => counts[pick % counts.len()].to_owned(),
+                Type::Port => "443".to_owned(),
+                Type::Interval | Type::Time => times[pick % times.len()].to_owned(),
+                Type::Flag => (pick % 2 == 0).to_string(),
+                Type::Addr => format!("\"10.0.{}.{}\"", n / 250 % 250, n % 250),
+                Type::Text if column.name == "uid" => format!("\"C{n}\""),
+                Type::Text => format!("{:?}", texts[pick % texts.len()]).replace("\\0", "\\u0000"),
+                Type::List => format!("[null,{:?}]", texts[(pick % 4) + 4]),
+            };
+            out += &format!(",\"{}\":{value}", column.name);
+        }
+        out += "}\n";
+    }
+    out
+}
+
+fn batches(log: Log, text: &str, rows_max: usize) -> Vec<Batch> {
+    let wanted = (0..log.columns().len()).map(|index| ColumnId(index as u8)).collect();
+    let columns =
+        Columns { log, wanted, line_bytes_max: 1 << 20, configured: None, alias: Vec::new() };
+    let mut parser = Parser::new(&columns);
+    let mut at = 0;
+    let mut found = Vec::new();
+    loop {
+        let mut batch = columns.batch();
+        let progress = parser.parse(&text.as_bytes()[at..], rows_max, &mut batch);
+        at += progress.consumed;
+        assert!(batch.rejects.is_empty(), "{:?}", batch.rejects.first());
+        found.push(batch);
+        if !progress.is_full {
+            return found;
+        }
+    }
+}
+
+/// What a stage needs beside the batch.
+struct Context {
+    source: Arc<Source>,
+    sides: Vec<Sides>,
+    entities: Vec<Option<crate::record::Entity>>,
+    minutes: Vec<Minute>,
+}
+
+impl Context {
+    fn new(batch: &Batch) -> Self {
+        let log = batch.log();
+        let generation = Generation::new(log, b"", b"");
+        let event_prefix = generation.event_prefix("s", log);
+        let source = Source { log, generation, event_prefix, path: "x.log".to_owned() };
+        let rows = 0..batch.rows();
+        let side = |row| Sides {
+            orig: batch.addr(crate::record::schema::ORIG_H, row),
+            resp: batch.addr(crate::record::schema::RESP_H, row),
+            ..Sides::default()
+        };
+        let sides: Vec<Sides> = rows.clone().map(side).collect();
+        let inside = Inside::new(None, false);
+        Self {
+            source: Arc::new(source),
+            entities: sides.iter().map(|sides| inside.entity(*sides)).collect(),
+            minutes: rows.map(|row| batch.ts(row).minute()).collect(),
+            sides,
+        }
+    }
+
+    fn input<'a>(&'a self, batch: &'a Batch) -> Input<'a> {
+        Input {
+            batch,
+            source: &self.source,
+            sides: &self.sides,
+            entities: &self.entities,
+            minutes: &self.minutes,
+        }
+    }
+}
+
+/// All that a record stage says of some records, as text.
+fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String> {
+    let Build::Record(build) = stage.build else { return Vec::new() };
+    let mut built = build(&settings(stage));
+    let mut out = Output::default();
+    let mut found = Vec::new();
+    for batch in batches(log, text, rows_max) {
+        let context = Context::new(&batch);
+        out.begin(0, batch.rows());
+        built.score(&context.input(&batch), &mut out);
+        found.extend(out.scores().iter().map(|score| format!("{score:?}")));
+        for (_, evidence) in out.take_evidence() {
+            let shares: u32 = evidence.reasons.iter().map(|r| r.contribution.get()).sum();
+            assert_eq!(shares, evidence.score.get(), "{}: reasons add up", stage.name);
+            assert!(evidence.window.0 <= evidence.time && !evidence.techniques.is_empty());
+            found.push(format!("{evidence:?}"));
+        }
+    }
+    found
+}
+
+fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<Delta> {
+    let Build::Window { fold, .. } = stage.build else { return Vec::new() };
+    let mut built = fold(&settings(stage));
+    let mut found = Vec::new();
+    for batch in batches(log, text, rows_max) {
+        let context = Context::new(&batch);
+        let mut deltas = Deltas::default();
+        built.fold(&context.input(&batch), &mut deltas);
+        found.extend(deltas.take());
+    }
+    found
+}
+
+/// Closes one minute after another with these cells; what is found, as text.
+fn closed(close: &mut dyn Close, deltas: &[Delta], from: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    for (n, delta) in deltas.iter().enumerate() {
+        let cell = Cell {
+            entity: delta.entity,
+            subject: delta.subject.clone(),
+            value: delta.value,
+            row: delta.row.clone(),
+        };
+        let mut findings = Findings::new(0);
+        close.close(Minute((from + n) as i64), &[cell], &mut findings);
+        found.extend(findings.take().iter().map(|evidence| format!("{evidence:?}")));
+    }
+    found
+}
+
+fn logs(stage: &StageDef) -> impl Iterator<Item = Log> {
+    Log::ALL.into_iter().filter(|log| stage.reads(*log))
+}
+
+#[test]
+fn names_are_unique_and_everything_is_said() {
+    let names: BTreeSet<&str> = TABLE.iter().map(|stage| stage.name).collect();
+    assert_eq!(names.len(), TABLE.len());
+    for stage in TABLE {
+        let keys: Vec<&str> = stage.keys.iter().map(|key| key.name).collect();
+        assert_eq!(keys[..3], ["enabled", "weight", "alert"], "{}", stage.name);
+        assert!(stage.keys.iter().all(|key| !key.doc.is_empty()));
+        assert!(!stage.doc.is_empty() && !stage.reads.is_empty() && !stage.techniques.is_empty());
+        assert!(stage.version > 0 && (0..=DAY).contains(&stage.window_us));
+        for (log, columns) in stage.reads {
+            assert!(columns.iter().all(|column| column.index() < log.columns().len()));
+        }
+    }
+}
+
+#[test]
+fn row_by_row_equals_batch_by_batch_and_twice_is_the_same() {
+    for stage in TABLE {
+        for log in logs(stage) {
+            let text = lines(log, 600);
+            let whole = scored(stage, log, &text, BATCH_ROWS_MAX);
+            let deltas = folded(stage, log, &text, BATCH_ROWS_MAX);
+            assert!(!whole.is_empty() || !deltas.is_empty(), "{}: nothing found", stage.name);
+            for rows_max in [1, 7, BATCH_ROWS_MAX] {
+                let again = scored(stage, log, &text, rows_max);
+                assert_eq!(sorted(&again), sorted(&whole), "{} {log} by {rows_max}", stage.name);
+                assert_eq!(folded(stage, log, &text, rows_max), deltas);
+            }
+        }
+    }
+}
+
+fn sorted(list: &[String]) -> Vec<String> {
+    let mut list = list.to_vec();
+    list.sort();
+    list
+}
+
+#[test]
+fn nothing_and_too_little_are_no_trouble() {
+    for stage in TABLE {
+        for log in logs(stage) {
+            for text in ["", "{\"ts\":1}\n", "{\"ts\":-62135596800}\n{\"ts\":253402300799}\n"] {
+                scored(stage, log, text, BATCH_ROWS_MAX);
+                folded(stage, log, text, BATCH_ROWS_MAX);
+            }
+        }
+    }
+}
+
+#[test]
+fn save_load_continue_equals_never_stopping() {
+    for stage in TABLE {
+        let Build::Window { close, .. } = stage.build else { continue };
+        let settings = settings(stage);
+        for log in logs(stage) {
+            let deltas = folded(stage, log, &lines(log, 400), BATCH_ROWS_MAX);
+            // Each subject comes again, later.
+            let deltas = [deltas.clone(), deltas].concat();
+            let never = closed(close(&settings).as_mut(), &deltas, 0);
+            for stop in [0, 1, deltas.len() / 3, deltas.len() / 2 + 5] {
+                let mut first = close(&settings);
+                let mut found = closed(first.as_mut(), &deltas[..stop], 0);
+                let mut second = close(&settings);
+                first.save(&mut |key, value| {
+                    if let Some(value) = value {
+                        second.load(key, value).unwrap();
+                    }
+                });
+                found.extend(closed(second.as_mut(), &deltas[stop..], stop));
+                assert_eq!(found, never, "{} stopped at {stop}", stage.name);
+            }
+            let mut built = close(&settings);
+            assert!(built.load(b"x", b"").is_err(), "{}", stage.name);
+        }
+    }
+}
+
+#[test]
+fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
+    for stage in TABLE {
+        let Build::Window { close, .. } = stage.build else { continue };
+        let Some(key) = stage.keys.iter().find(|key| key.name.starts_with("max_")) else {
+            panic!("{} has no bound", stage.name)
+        };
+        let mut settings = settings(stage);
+        settings.insert(key.name, Value::Integer(10));
+        for log in logs(stage) {
+            let mut deltas = folded(stage, log, &lines(log, 400), BATCH_ROWS_MAX);
+            deltas.truncate(100);
+            assert_eq!(deltas.len(), 100, "{}: too few subjects", stage.name);
+            let mut built = close(&settings);
+            closed(built.as_mut(), &deltas, 0);
+            let mut kept = 0_i64;
+            built.save(&mut |_, value| kept += i64::from(value.is_some()));
+            assert!(kept <= 10, "{} keeps {kept}", stage.name);
+        }
+    }
+}
+
+#[test]
+fn times_are_those_of_the_records() {
+    for stage in TABLE {
+        let Build::Window { close, .. } = stage.build else { continue };
+        for log in logs(stage) {
+            let deltas = folded(stage, log, &lines(log, 50), BATCH_ROWS_MAX);
+            let mut built = close(&settings(stage));
+            for delta in deltas {
+                let cell = Cell {
+                    entity: delta.entity,
+                    subject: delta.subject,
+                    value: delta.value,
+                    row: delta.row,
+                };
+                let mut findings = Findings::new(0);
+                built.close(delta.minute, std::slice::from_ref(&cell), &mut findings);
+                for evidence in findings.take() {
+                    assert!(evidence.time >= cell.row.ts && evidence.time <= Time::MAX);
+                    assert_eq!(evidence.records[0], cell.row.record);
+                }
+            }
+        }
+    }
+}

@@ -15,7 +15,7 @@ use crate::record::schema::{UID, conn};
 use crate::record::{Entity, Log, Observed, Reason, Technique};
 
 use super::input::{Cell, Deltas, Finding, Findings, Input};
-use super::{Build, Close, Combine, Fold, StageDef};
+use super::{Build, Changes, Close, Combine, Fold, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
     name: "long-connection",
@@ -161,7 +161,7 @@ impl Close for Ladder {
         }
     }
 
-    fn save(&mut self, sink: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+    fn save(&mut self, sink: &mut Changes<'_>) {
         for connection in std::mem::take(&mut self.changed) {
             let key = [
                 connection.entity.addr().to_bytes().as_slice(),

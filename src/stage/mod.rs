@@ -96,6 +96,9 @@ pub trait Fold: Send {
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas);
 }
 
+/// Takes a key of a stage's state and its value, or nothing where the key is gone.
+pub type Changes<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// The half of a window stage that runs in the entity lane.
 pub trait Close: Send {
     /// Scores the cells of a minute that no further row can reach, in the order of entity and
@@ -104,7 +107,7 @@ pub trait Close: Send {
 
     /// Hands out what changed since the last call: keys with their values, or `None` where they are
     /// gone. All of it, the first time.
-    fn save(&mut self, sink: &mut dyn FnMut(&[u8], Option<&[u8]>));
+    fn save(&mut self, sink: &mut Changes<'_>);
 
     /// Takes back one key that [`Close::save`] handed out.
     ///

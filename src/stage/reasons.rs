@@ -21,7 +21,8 @@ impl Sum {
         });
     }
 
-    /// The score and its reasons, the strongest first; what goes beyond 1 is taken from the weakest.
+    /// The score and its reasons, the strongest first; what goes beyond 1 is taken from the
+    /// weakest.
     pub(super) fn finish(mut self) -> (Ppm, Vec<Reason>) {
         self.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.contribution));
         self.reasons.truncate(REASONS_MAX);

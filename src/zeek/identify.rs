@@ -1,7 +1,7 @@
 //! Says which log a file is, and which generation of it, from its first bytes.
 //!
-//! Content decides: `#path`, else `_path` or `@stream`, else the set of keys; only where the content
-//! says nothing does the file's name.
+//! Content decides: `#path`, else `_path` or `@stream`, else the set of keys; only where the
+//! content says nothing does the file's name.
 
 use crate::record::{Generation, Log};
 

@@ -146,8 +146,8 @@ impl Parser {
         Progress { consumed: at, is_full }
     }
 
-    /// The file ends with `tail`, a line without an end: JSON that is complete is a record, anything
-    /// else is torn.
+    /// The file ends with `tail`, a line without an end: JSON that is complete is a record,
+    /// anything else is torn.
     pub fn finish(&mut self, tail: &[u8], batch: &mut Batch) {
         let row = batch.rows();
         if let Some(mut long) = self.long.take() {

@@ -89,7 +89,7 @@ fn masks_plain(block: &[u8; 64], separator: u8) -> Masks {
         let is_line_end = byte == b'\n';
         let is_delimiter = is_line_end || byte == separator;
         let is_special =
-            !is_delimiter && (byte < b' ' || byte >= 0x80 || byte == b'"' || byte == b'\\');
+            !is_delimiter && (!(b' '..0x80).contains(&byte) || byte == b'"' || byte == b'\\');
         masks.delimiter |= u64::from(is_delimiter) << bit;
         masks.line_end |= u64::from(is_line_end) << bit;
         masks.special |= u64::from(is_special) << bit;
@@ -133,7 +133,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn vector_and_plain_agree(chunk in bytes(), separator in any::<u8>(), lines_max in 1..9_usize) {
+        fn vector_and_plain_agree(
+            chunk in bytes(),
+            separator in any::<u8>(),
+            lines_max in 1..9_usize,
+        ) {
             let (mut fast, mut plain) = (vec![7], vec![7]);
             let covered = split(&chunk, separator, lines_max, &mut fast);
             prop_assert_eq!(covered, split_plain(&chunk, separator, lines_max, &mut plain));
@@ -151,7 +155,7 @@ mod tests {
             let mut start = 0;
             for line in lines {
                 let special = line.iter().any(|&b| !matches!(b, b'\t' | b'\n')
-                    && (b < 32 || b >= 128 || b == b'"' || b == b'\\'));
+                    && (!(32..128).contains(&b) || b == b'"' || b == b'\\'));
                 for (at, &byte) in line.iter().enumerate() {
                     let flags = if byte == b'\n' && special { LINE_END | SPECIAL }
                         else if byte == b'\n' { LINE_END } else { 0 };

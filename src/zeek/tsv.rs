@@ -121,6 +121,7 @@ impl Rows {
         }
         if let Err(id) = self.values(row, chunk, cells, batch) {
             batch.cell_ends.truncate(cells);
+            batch.abandon_row();
             let detail = format!("field {}", batch.log().column_name(id));
             return fail(batch, RejectReason::BadField, &detail);
         }
@@ -260,7 +261,7 @@ fn text(token: Token<'_>, arena: &mut Vec<u8>) -> Span {
 }
 
 fn is_plain(line: &[u8]) -> bool {
-    line.iter().all(|&byte| byte >= b' ' && byte < 0x80 && byte != b'"' && byte != b'\\')
+    line.iter().all(|&byte| (b' '..0x80).contains(&byte) && byte != b'"' && byte != b'\\')
 }
 
 /// The line that begins at `start`, whose marks begin at `first`.

@@ -1,0 +1,69 @@
+# The two commands of a newcomer are `make run` and `make test`.
+#
+#   make run                   build, replay the bundled logs into out/, show who is risky and why
+#   make run ZEEK_LOGS=DIR     the same for your own logs
+#   make test                  all tests
+#   make bench                 the tables of docs/benchmarks.md
+#   make fuzz SECONDS=60       every fuzz target for a share of that time
+
+SHELL := /bin/bash
+ZEEK_LOGS ?= sample/apt29-day1
+OUT ?= out
+SECONDS ?= 60
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/zeek-ueba
+RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
+
+.PHONY: all build run test check fmt clippy doc deny fuzz bench bench-small clean need
+
+all: build
+
+need:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "Rust is missing: install rustup (package rustup, or https://rustup.rs) and then run: rustup toolchain install 1.95"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc"; exit 1; }
+
+build: need
+	$(CARGO) build --release --locked
+
+# Empties only what a run before it wrote: a directory with anything else in it is left alone.
+run: build
+	@if [ -d "$(OUT)" ]; then (cd "$(OUT)" && rm -f $(RESULTS)); fi
+	$(BINARY) replay --output "$(OUT)" "$(ZEEK_LOGS)"
+	@echo
+	@echo "what to try next"
+	@echo "  make run ZEEK_LOGS=/opt/zeek/logs            your own logs"
+	@echo "  head -1 $(OUT)/alerts.ndjson                     an alert with its reasons and evidence"
+	@echo "  $(BINARY) stages                what is looked at"
+	@echo "  $(BINARY) replay --help"
+
+test: need
+	$(CARGO) test --locked --release --lib --bins --test all
+	$(CARGO) test --locked --release --doc
+
+check: fmt clippy doc
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy: need
+	RUSTFLAGS="-D warnings" $(CARGO) clippy --locked --release --all-targets
+
+doc: need
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps --document-private-items
+
+# The advisory database is not reachable from every build machine.
+deny: need
+	@command -v cargo-deny >/dev/null || [ -x $(TARGET)/tools/bin/cargo-deny ] || \
+	  $(CARGO) install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check bans licenses sources
+
+bench: need
+	$(CARGO) bench --locked --bench speed
+
+bench-small: need
+	$(CARGO) bench --locked --bench speed -- --small
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,189 @@
+//! The documents of the contract, and the commands around them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::common::{Place, Run, conn, http, program, sample};
+
+/// Compares with a file of `tests/data/golden`; `BLESS=1` writes it.
+fn golden(name: &str, found: &[u8]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/golden").join(name);
+    if std::env::vars().any(|(key, _)| key == "BLESS") {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, found).unwrap();
+    }
+    let expected = fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (expected, found) = (String::from_utf8_lossy(&expected), String::from_utf8_lossy(found));
+    assert_eq!(expected, found, "{name} differs; BLESS=1 writes it anew");
+}
+
+const CONN: &[&str] = &[
+    "1521911720.865716 C1 10.0.0.5 203.0.113.9 0.5 5",
+    "1521911721.000000 C2 203.0.113.9 10.0.0.5 50000.0 18446744073709551615",
+    "1521911722.000000 C3 8.8.8.8 <bad -  -",
+];
+
+fn run(args: &[&str]) -> Run {
+    let conns: Vec<String> =
+        CONN.iter().map(|row| row.replace("<bad -  -", "::ffff:10.0.0.9 - -")).collect();
+    let conns: Vec<&str> = conns.iter().map(String::as_str).collect();
+    let https = [
+        "1521911720.9|C4|10.0.0.5|203.0.113.9|GET|-|http://u:p@h/a|1.1|200|secret|text/html",
+        "1521911720.95|C5|10.0.0.5|203.0.113.9|GET|ex\\xe4mple|/x.jpg|1.1|200|-|application/x-dosexec,-",
+    ];
+    Place::with(&[
+        ("conn.log", format!("{}torn", conn(&conns)).as_bytes()),
+        ("http.log", http(&https).as_bytes()),
+    ])
+    .replay(args)
+    .ok()
+}
+
+#[test]
+fn all_four_kinds() {
+    let run = run(&[]);
+    golden("events.ndjson", &run.bytes("events.ndjson"));
+    golden("alerts.ndjson", &run.bytes("alerts.ndjson"));
+    golden("risk.ndjson", &run.bytes("risk.ndjson"));
+    golden("dead-letter.ndjson", &run.bytes("dead-letter.ndjson"));
+}
+
+#[test]
+fn files_are_private() {
+    let place = Place::with(&[("conn.log", conn(CONN).as_bytes())]);
+    place.replay(&[]).ok();
+    let mode = |name: &str| {
+        fs::metadata(place.path().join("out").join(name)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode("dead-letter.ndjson"), 0o600);
+    // The umask may take away more.
+    assert_eq!(mode("events.ndjson") & !0o640, 0);
+}
+
+#[test]
+fn emit_says_which_records_become_events() {
+    assert_eq!(run(&["--set", "event.emit=all"]).events().len(), 5);
+    let scored = run(&["--set", "event.emit=scored"]);
+    assert_eq!(scored.uids(), ["C4", "C5"]);
+    let none = run(&["--set", "event.emit=none"]);
+    assert_eq!(none.events().len(), 0);
+    assert_eq!(none.alerts(), scored.alerts());
+    assert_eq!(none.risk(), run(&[]).risk());
+}
+
+#[test]
+fn fields_say_what_events_have() {
+    let keys = |args: &[&str]| -> Vec<String> {
+        run(args).events()[0].as_object().unwrap().keys().cloned().collect()
+    };
+    let ecs = [
+        "@timestamp",
+        "destination",
+        "event",
+        "http",
+        "network",
+        "observer",
+        "source",
+        "ueba",
+        "url",
+    ];
+    let zeek = ["@timestamp", "event", "observer", "ueba", "zeek"];
+    assert_eq!(keys(&["--set", "event.fields=ecs"]), ecs);
+    assert_eq!(keys(&["--set", "event.fields=zeek"]), zeek);
+}
+
+#[test]
+fn secrets_never_leave() {
+    for fields in ["both", "ecs", "zeek"] {
+        let run = run(&["--set", &format!("event.fields={fields}")]);
+        let text = String::from_utf8(run.bytes("events.ndjson")).unwrap();
+        assert!(!text.contains("secret") && !text.contains("u:p"), "{fields}");
+        assert!(text.contains("http://[redacted]@h/a"), "{fields}");
+    }
+    let shown = run(&["--set", "event.redact=[]"]);
+    assert!(String::from_utf8(shown.bytes("events.ndjson")).unwrap().contains("secret"));
+}
+
+#[test]
+fn entities_are_named_by_scope() {
+    let run = run(&["--set", "entity.scope=sensor", "--set", "sensor.id=s\"1"]);
+    assert_eq!(run.events()[0]["ueba"]["entity"], "host:10.0.0.5@s\"1");
+    assert_eq!(run.alerts()[0]["ueba"]["entity"], "host:10.0.0.5@s\"1");
+}
+
+#[test]
+fn contributions_add_up_to_the_score() {
+    let place = Place::new();
+    let args =
+        ["--set", "stage.http-oddities.weight=90", "--set", "stage.long-connection.weight=99"];
+    let all = [place.replay_paths("a", &[sample()], &args).ok(), run(&args)];
+    let mut seen = 0;
+    for risk in all.iter().flat_map(Run::risk) {
+        let millionths = |value: &Value| (value.as_f64().unwrap() * 1e6).round() as u64;
+        let parts = risk["ueba"]["contributions"].as_array().unwrap();
+        let sum: u64 = parts.iter().map(|part| millionths(&part["points"])).sum();
+        assert_eq!(sum, millionths(&risk["ueba"]["score"]));
+        assert_eq!(risk["host"]["risk"]["calculated_score_norm"], risk["ueba"]["score"]);
+        seen += 1;
+    }
+    assert!(seen > 10);
+}
+
+#[test]
+fn unknown_columns_are_carried_through() {
+    let json =
+        r#"{"_path":"dns","ts":1,"uid":"C","query":"a.example.co.uk","extra":{"a":[1,null]}}"#;
+    let run = Place::with(&[("dns.log", json.as_bytes())]).replay(&[]).ok();
+    let event = &run.events()[0];
+    assert_eq!(event["zeek"]["dns"]["extra"], json!({"a": [1, null]}));
+    assert_eq!(event["dns"]["question"]["registered_domain"], "example.co.uk");
+}
+
+#[test]
+fn aliases_and_configured_columns() {
+    let json = r#"{"t":5,"conn_state":"SF","src":"10.0.0.1"}"#;
+    let args = ["--set", "source.alias={t = \"ts\", src = \"id.orig_h\"}"];
+    let run = Place::with(&[("conn.log", json.as_bytes())]).replay(&args).ok();
+    assert_eq!(run.events()[0]["ueba"]["entity"], "host:10.0.0.1");
+    let args = ["--set", "source.fields.conn=[\"ts\", \"uid\", \"id.orig_h\"]"];
+    let run = Place::with(&[("conn.log", b"5.0\tC1\t10.0.0.1\n".as_slice())]).replay(&args).ok();
+    assert_eq!(run.uids(), ["C1"]);
+}
+
+#[test]
+fn commands_say_what_the_contract_says() {
+    let code = |args: &[&str]| {
+        let output = program().args(args).current_dir(sample()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap(), text)
+    };
+    let (done, text) = code(&["stages"]);
+    assert_eq!(done, 0);
+    for words in ["long-connection  (window stage)", "reads http:", "T1071.001", "alert = 0.4"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(code(&["check"]).0, 0);
+    assert!(code(&["--version"]).1.contains("commit"));
+    assert_eq!(code(&[]).0, 2);
+    assert_eq!(code(&["replay"]).0, 2);
+    assert_eq!(code(&["replay", "--internal", "x", "."]).0, 2);
+    assert_eq!(code(&["check", "-c", "/nonexistent.toml"]).0, 78);
+    let (wrong, text) = code(&["check", "--set", "stage.http-odities.weight=1", "--set", "x"]);
+    assert_eq!(wrong, 78);
+    assert!(text.contains("did you mean [stage.http-oddities]?"), "{text}");
+    assert!(text.contains("2 mistakes"), "{text}");
+}
+
+#[test]
+fn strict_and_unreadable_have_their_codes() {
+    let place = Place::with(&[("conn.log", format!("{}torn", conn(CONN)).as_bytes())]);
+    assert_eq!(place.replay_as("a", &["--strict"]).code, Some(65));
+    assert_eq!(place.replay_as("b", &[]).code, Some(0));
+    assert_eq!(place.replay_paths("c", &["nothing".into()], &[]).code, Some(74));
+    let other = Place::with(&[("ssl.log", b"#separator \\x09\n#path\tssl\n#fields\tts\n1\n")]);
+    assert_eq!(other.replay(&["--strict"]).code, Some(0));
+}

@@ -1,0 +1,147 @@
+//! The rules of the repository that matter: floors, sizes, names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors of docs/ARCHITECTURE.md. A module imports from lower floors only.
+const FLOORS: &[(&str, u32)] = &[
+    ("base", 0),
+    ("record", 1),
+    ("zeek", 2),
+    ("stage", 3),
+    ("risk", 3),
+    ("document", 3),
+    ("engine", 4),
+    ("replay", 5),
+    ("sink", 5),
+    ("config", 6),
+    ("wiring", 7),
+    ("cli", 8),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join("src")];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 40, "the sources were not found");
+    found
+}
+
+/// The top-level module that a file belongs to.
+fn module(path: &Path) -> String {
+    let below = path.strip_prefix(root().join("src")).unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The top-level modules that `text` names.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let names = rest.strip_prefix('{').map_or_else(
+            || vec![rest],
+            |list| list.split('}').next().unwrap().split(',').map(str::trim).collect(),
+        );
+        for name in names {
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+            found.insert(name[..end].to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_go_down() {
+    let floors: BTreeMap<&str, u32> = FLOORS.iter().copied().collect();
+    let mut seen = BTreeSet::new();
+    for (path, text) in sources() {
+        let module = module(&path);
+        if matches!(module.as_str(), "lib" | "main") {
+            continue;
+        }
+        let Some(floor) = floors.get(module.as_str()) else {
+            panic!("{} stands on no floor: add {module} to FLOORS", path.display());
+        };
+        seen.insert(module.clone());
+        for import in imports(&text) {
+            let Some(other) = floors.get(import.as_str()) else { continue };
+            let is_down = other < floor || import == module;
+            assert!(is_down, "{}: {module} ({floor}) imports {import} ({other})", path.display());
+        }
+    }
+    let all: BTreeSet<String> = FLOORS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(seen, all, "a floor without a module");
+}
+
+#[test]
+fn modules_of_one_floor_do_not_know_each_other() {
+    // Covered by `imports_go_down`, since a floor is not below itself; this holds the parser of
+    // imports to an example.
+    let text = "use crate::base::{a, b};\nuse crate::{record, zeek::x};\ncrate::stage::f()";
+    let expected = ["base", "record", "stage", "zeek"].map(str::to_owned);
+    assert_eq!(imports(text), BTreeSet::from(expected));
+}
+
+#[test]
+fn files_say_what_they_are_for_and_stay_readable() {
+    for (path, text) in sources() {
+        let name = path.display();
+        assert!(text.starts_with("//!"), "{name} has no header");
+        let lines = text.lines().count();
+        assert!(lines <= 650, "{name} has {lines} lines: is it one idea?");
+        for (number, line) in text.lines().enumerate() {
+            let is_long = line.chars().count() > 100 && !line.contains('"');
+            assert!(!is_long, "{name}:{}: longer than 100 columns", number + 1);
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_one_module() {
+    let word = ["un", "safe {"].concat();
+    let with: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| text.contains(&word))
+        .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(with, ["sse2.rs"]);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let markers = [["to", "do!("], ["unimpl", "emented!("], ["FIX", "ME"], ["#[ig", "nore"]];
+    for (path, text) in sources() {
+        for marker in markers.map(|parts| parts.concat()) {
+            assert!(!text.contains(&marker), "{} has {marker}", path.display());
+        }
+    }
+}
+
+#[test]
+fn documents_are_there() {
+    for file in ["README.md", "docs/ARCHITECTURE.md", "docs/adding-a-detector.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.len() > 200, "{file} is empty");
+    }
+    let architecture = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    for (module, _) in FLOORS {
+        assert!(architecture.contains(&format!("`{module}")), "ARCHITECTURE.md lacks {module}");
+    }
+}
