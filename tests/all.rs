@@ -1,6 +1,8 @@
 //! The one integration test binary: the program as its users have it, and the rules of the
 //! repository.
 
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test that fails says where")]
+
 mod bad_input;
 mod common;
 mod documents;

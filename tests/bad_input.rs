@@ -133,7 +133,7 @@ fn no_permission() {
         ("x/conn.log", b"#separator \\x09\n#path\tconn\n#fields\tts\n1.0\n"),
     ]);
     let locked = place.logs().join("x/conn.log");
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     let run = place.replay(&[]).ok();
     // A superuser may read it all the same.
     if fs::File::open(&locked).is_err() {
