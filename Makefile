@@ -59,6 +59,25 @@ deny: need
 	  $(CARGO) install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools
 	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check bans licenses sources
 
+# Coverage-guided, with the stable compiler and no tool to install: what cargo-fuzz passes, without
+# its sanitizer. Findings end in fuzz/artifacts, the corpus grows in fuzz/corpus.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+  -Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_TARGETS := parser config
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+
+fuzz: need
+	@command -v c++ >/dev/null || { echo "a C++ compiler is missing: apt-get install g++"; exit 1; }
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked --manifest-path fuzz/Cargo.toml \
+	  --target $(HOST) --target-dir $(TARGET)/fuzz
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+	  $(TARGET)/fuzz/$(HOST)/release/$$target -max_total_time=$$(( $(SECONDS) / 2 )) -timeout=10 \
+	    -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
+	    -artifact_prefix=fuzz/artifacts/$$target/ fuzz/corpus/$$target fuzz/seeds/$$target 2>&1 | tail -12; \
+	  test "$${PIPESTATUS[0]}" = 0; done
+
 bench: need
 	$(CARGO) bench --locked --bench speed
 

@@ -109,31 +109,39 @@ impl fmt::Display for Addr {
 }
 
 /// `a.b.c.d`, each number at most 255 and without leading zeros.
+#[inline]
 fn dotted_quad(text: &[u8]) -> Option<u32> {
     if text.len() > 15 {
         return None;
     }
-    let (mut bits, mut octet, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
-    for &byte in text {
-        if byte == b'.' {
-            if digits == 0 || dots == 3 {
-                return None;
-            }
-            bits = bits << 8 | octet;
-            (octet, digits, dots) = (0, 0, dots + 1);
-        } else {
-            let digit = u32::from(byte.wrapping_sub(b'0'));
-            if digit > 9 || (digits > 0 && octet == 0) {
-                return None;
-            }
-            octet = octet * 10 + digit;
-            digits += 1;
-            if octet > 255 {
-                return None;
-            }
-        }
+    let mut bits = 0_u32;
+    let mut rest = text;
+    for part in 0..4 {
+        let (octet, after) = octet(rest)?;
+        bits = bits << 8 | octet;
+        rest = match (part, after) {
+            (3, []) => after,
+            (0..3, [b'.', after @ ..]) => after,
+            _ => return None,
+        };
     }
-    (dots == 3 && digits > 0).then_some(bits << 8 | octet)
+    Some(bits)
+}
+
+/// One number of a dotted quad, and what comes after it.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |at: usize| {
+        let digit = u32::from(text.get(at)?.wrapping_sub(b'0'));
+        (digit <= 9).then_some(digit)
+    };
+    let first = digit(0)?;
+    let Some(second) = digit(1) else { return Some((first, &text[1..])) };
+    let Some(third) = digit(2) else {
+        return (first > 0).then_some((first * 10 + second, &text[2..]));
+    };
+    let octet = first * 100 + second * 10 + third;
+    (first > 0 && octet <= 255).then_some((octet, &text[3..]))
 }
 
 /// A set of networks, for one question: is this address inside?

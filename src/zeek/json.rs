@@ -220,12 +220,13 @@ impl Reader {
 
     /// What `key` is; most often the one that followed the last in the records before.
     fn key(&mut self, key: &[u8], scan: &mut Scan<'_>) -> Key {
-        for step in 0..self.order.len() {
-            let at = (scan.hint + step) % self.order.len();
-            if self.order[at].0 == key {
-                scan.hint = at + 1;
-                return self.order[at].1;
-            }
+        let (before, after) = self.order.split_at(scan.hint.min(self.order.len()));
+        let known = after.iter().position(|(known, _)| known == key);
+        let known = known.map(|at| at + before.len());
+        let known = known.or_else(|| before.iter().position(|(known, _)| known == key));
+        if let Some(at) = known {
+            scan.hint = at + 1;
+            return self.order[at].1;
         }
         let name = match self.alias.iter().find(|(from, _)| from.as_bytes() == key) {
             Some((_, to)) => to.as_bytes(),
@@ -391,15 +392,8 @@ impl<'a> Scan<'a> {
                 Ok(Value::String { start: inside.start, end: inside.end, is_escaped })
             }
             Some(b'-' | b'0'..=b'9') => {
-                let is_part =
-                    |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
-                let length = self.line[start..].iter().take_while(|byte| is_part(byte)).count();
-                self.at += length;
-                if value::is_json_number(&self.line[start..self.at]) {
-                    Ok(Value::Token { start, end: self.at })
-                } else {
-                    Err(NOT_JSON())
-                }
+                self.at += value::json_number(&self.line[start..]).ok_or_else(NOT_JSON)?;
+                Ok(Value::Token { start, end: self.at })
             }
             Some(b'[') => self.items(depth, b']').map(|end| Value::Array { start, end }),
             Some(b'{') => self.items(depth, b'}').map(|end| Value::Object { start, end }),

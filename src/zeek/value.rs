@@ -6,18 +6,29 @@ use crate::base::time::{SECOND, Time};
 #[inline]
 #[must_use]
 pub fn count(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 20 {
-        return None;
+    if text.len() > 19 {
+        return long_count(text);
     }
-    let mut value = 0_u64;
+    // Nineteen digits cannot overflow, so one look at the worst digit is all the checking.
+    let (value, worst) = digits(text);
+    (worst <= 9 && !text.is_empty()).then_some(value)
+}
+
+/// The number that up to nineteen digits make, and the greatest of what should be digits.
+#[inline]
+fn digits(text: &[u8]) -> (u64, u8) {
+    let (mut value, mut worst) = (0_u64, 0_u8);
     for &byte in text {
         let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+        worst = worst.max(digit);
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
     }
-    Some(value)
+    (value, worst)
+}
+
+fn long_count(text: &[u8]) -> Option<u64> {
+    let is_number = text.len() == 20 && text.iter().all(u8::is_ascii_digit);
+    if is_number { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
 }
 
 /// Zeek's `T` and `F`; its reader takes `1` and `0` too, JSON has `true` and `false`.
@@ -39,23 +50,19 @@ pub fn time(text: &[u8]) -> Option<i64> {
 
 /// Seconds with a fraction, in microseconds.
 ///
-/// Ten digits, a point and six digits, as every `ts` since 2001 is written, are read without a
-/// check of the range; everything else by [`Time::parse_seconds`].
+/// Six decimals, as Zeek's TSV always has, and up to twelve digits before the point are read without
+/// a check of the range; everything else by [`Time::parse_seconds`].
 #[inline]
 #[must_use]
 pub fn seconds(text: &[u8]) -> Option<i64> {
-    if let Ok(text) = <&[u8; 17]>::try_from(text)
-        && text[10] == b'.'
+    if let Some((whole, fraction)) = text.split_last_chunk::<7>()
+        && fraction[0] == b'.'
+        && (1..=12).contains(&whole.len())
     {
-        let mut micros = 0_i64;
-        let mut worst = 0_u8;
-        for at in (0..10).chain(11..17) {
-            let digit = text[at].wrapping_sub(b'0');
-            worst = worst.max(digit);
-            micros = micros * 10 + i64::from(digit & 15);
-        }
-        if worst <= 9 {
-            return Some(micros);
+        let (seconds, worst_whole) = digits(whole);
+        let (micros, worst_fraction) = digits(&fraction[1..]);
+        if worst_whole.max(worst_fraction) <= 9 {
+            return Some((seconds * SECOND.unsigned_abs() + micros).cast_signed());
         }
     }
     Time::parse_seconds(text)
@@ -114,24 +121,38 @@ pub fn json_time(token: &[u8]) -> Option<i64> {
 #[inline]
 #[must_use]
 pub fn is_json_number(token: &[u8]) -> bool {
-    let digits = token.strip_prefix(b"-").unwrap_or(token);
-    let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if whole == 0 || (whole > 1 && digits[0] == b'0') {
-        return false;
+    json_number(token) == Some(token.len())
+}
+
+/// The length of the number of JSON that `text` begins with.
+#[inline]
+#[must_use]
+pub fn json_number(text: &[u8]) -> Option<usize> {
+    let run = |from: usize| {
+        let digits = text[from..].iter().take_while(|byte| byte.is_ascii_digit());
+        from + digits.count()
+    };
+    let start = usize::from(text.first() == Some(&b'-'));
+    let mut at = run(start);
+    if at == start || (at > start + 1 && text[start] == b'0') {
+        return None;
     }
-    let mut rest = &digits[whole..];
-    if let Some((b'.', tail)) = rest.split_first() {
-        let places = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if places == 0 {
-            return false;
+    if text.get(at) == Some(&b'.') {
+        let end = run(at + 1);
+        if end == at + 1 {
+            return None;
         }
-        rest = &tail[places..];
+        at = end;
     }
-    if let Some((b'e' | b'E', tail)) = rest.split_first() {
-        let tail = tail.strip_prefix(b"-").or(tail.strip_prefix(b"+")).unwrap_or(tail);
-        return !tail.is_empty() && tail.iter().all(u8::is_ascii_digit);
+    if matches!(text.get(at), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        let end = run(at + 1 + sign);
+        if end == at + 1 + sign {
+            return None;
+        }
+        at = end;
     }
-    rest.is_empty()
+    Some(at)
 }
 
 #[cfg(test)]
