@@ -50,8 +50,8 @@ pub fn time(text: &[u8]) -> Option<i64> {
 
 /// Seconds with a fraction, in microseconds.
 ///
-/// Six decimals, as Zeek's TSV always has, and up to twelve digits before the point are read without
-/// a check of the range; everything else by [`Time::parse_seconds`].
+/// Six decimals, as Zeek's TSV always has, and up to twelve digits before the point are read
+/// without a check of the range; everything else by [`Time::parse_seconds`].
 #[inline]
 #[must_use]
 pub fn seconds(text: &[u8]) -> Option<i64> {
