@@ -222,6 +222,12 @@ impl Batch {
         self.rows += 1;
     }
 
+    /// The row that is being read is no record: what was set of it is forgotten.
+    pub fn drop_row(&mut self) {
+        let row = self.rows;
+        self.columns.iter_mut().for_each(|column| column.unset(row));
+    }
+
     /// A column.
     #[must_use]
     pub fn column(&self, id: ColumnId) -> &Column {

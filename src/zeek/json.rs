@@ -93,9 +93,6 @@ impl Reader {
     pub fn read(&mut self, line: &[u8], offset: u64, batch: &mut Batch) -> Result<(), Refusal> {
         let (arena, members) = (batch.arena.len(), batch.members.len());
         let row = batch.rows();
-        for (column, _) in batch.columns.iter_mut().zip(&self.wanted).filter(|(_, want)| **want) {
-            column.unset(row);
-        }
         batch.arena.extend_from_slice(line);
         let mut scan = Scan::new(line, arena, members);
         let result = self.object(&mut scan, batch).and_then(|()| {
@@ -105,6 +102,7 @@ impl Reader {
         if let Err(refusal) = result {
             batch.arena.truncate(arena);
             batch.members.truncate(members);
+            batch.drop_row();
             return Err(refusal);
         }
         batch.member_ends.push(batch.members.len() as u32);

@@ -121,6 +121,7 @@ impl Rows {
         }
         if let Err(id) = self.values(row, chunk, cells, batch) {
             batch.cell_ends.truncate(cells);
+            batch.drop_row();
             let detail = format!("field {}", batch.log().column_name(id));
             return fail(batch, RejectReason::BadField, &detail);
         }
