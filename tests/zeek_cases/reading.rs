@@ -231,7 +231,8 @@ pub(super) fn tiles(file: &[u8], reading: &Reading) {
                 let is_names = line.split(|&byte| byte == b'\t').any(|name| name == b"ts");
                 let is_meta = prefixes.iter().any(|prefix| line.starts_with(prefix));
                 assert!(is_meta || (is_names && !has_names), "the line at {at} is nowhere");
-                has_names |= !is_meta;
+                // A second header begins anew, and may leave the names to a bare line.
+                has_names = !is_meta;
             }
         }
         at += length;
