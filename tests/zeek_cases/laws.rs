@@ -143,7 +143,9 @@ proptest! {
         let whole = read(&settings, [file.as_slice()], 1024, false);
         tiles(&file, &whole);
         prop_assert_eq!(&whole, &read(&settings, file.chunks(1), 1, false));
-        let _ = identify(&file, true, "conn.log", &[]);
+        let with_mark = [b"\xef\xbb\xbf", file.as_slice()].concat();
+        let identity = |file| identify(file, true, "conn.log", &[]);
+        prop_assert_eq!(identity(&file), identity(&with_mark));
     }
 }
 
@@ -397,9 +399,14 @@ proptest! {
 
     #[test]
     fn serde_accepts_what_we_accept(line in nearly_json()) {
-        let serde = serde_json::from_str::<serde_json::Map<String, Value>>(&line).is_ok();
+        let serde = serde_json::from_str::<serde_json::Map<String, Value>>(&line);
+        // The grammar has numbers beyond a double and half surrogates; its values have not.
+        let beyond = ["out of range", "surrogate", "hex escape"];
+        if let Err(error) = &serde {
+            prop_assume!(!beyond.iter().any(|reason| error.to_string().contains(reason)));
+        }
         if let Some(ours) = is_object(&line) {
-            prop_assert_eq!(ours, serde, "{}", line);
+            prop_assert_eq!(ours, serde.is_ok(), "{}", line);
         }
     }
 

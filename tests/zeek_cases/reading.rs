@@ -79,11 +79,12 @@ pub(super) fn read<'a>(
 impl Reading {
     /// The typed columns of the records.
     pub(super) fn typed(&self) -> Vec<&[(&'static str, String)]> {
-        let typed = |entry| match entry {
-            &Entry::Row(ref row) => Some(row.typed.as_slice()),
+        let entries = self.entries.iter();
+        let rows = entries.filter_map(|entry| match entry {
+            Entry::Row(row) => Some(row.typed.as_slice()),
             Entry::Reject(_) => None,
-        };
-        self.entries.iter().filter_map(typed).collect()
+        });
+        rows.collect()
     }
 
     fn take(&mut self, batch: &mut Batch) {
