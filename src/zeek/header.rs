@@ -22,6 +22,8 @@ pub(super) struct Builder {
     names: Vec<Vec<u8>>,
     types: Vec<Vec<u8>>,
     crlf: bool,
+    /// Whether a `separator` line came.
+    has_begun: bool,
     /// Whether a line came that the header in use does not know yet.
     pub(super) is_new: bool,
 }
@@ -38,17 +40,21 @@ impl Default for Builder {
             names: Vec::new(),
             types: Vec::new(),
             crlf: false,
+            has_begun: false,
             is_new: false,
         }
     }
 }
 
-/// The prefix in front of `separator ` where `line` begins a header: `#` as a rule.
+/// The prefix in front of `separator ` where `line` begins a header: `#` as a rule, and never what
+/// begins a record of JSON.
 pub(super) fn prefix_of(line: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(line, b"separator ")?;
     let value = line[at + 10..].strip_suffix(b"\r").unwrap_or(&line[at + 10..]);
     let prefix = &line[..at];
-    let is_word = (1..=64).contains(&prefix.len()) && prefix.iter().all(u8::is_ascii_graphic);
+    let is_word = (1..=64).contains(&prefix.len())
+        && prefix.iter().all(u8::is_ascii_graphic)
+        && !prefix.starts_with(b"{");
     (is_word && (1..=64).contains(&value.len())).then_some(prefix)
 }
 
@@ -59,10 +65,12 @@ impl Builder {
             Some(line) => (line, true),
             None => (line, false),
         };
-        if let Some(prefix) = prefix_of(line) {
+        // With a blank for the separator `#set_separator ` would begin a header of another prefix.
+        let prefix = prefix_of(line).filter(|&it| !self.has_begun || it == self.prefix);
+        if let Some(prefix) = prefix {
             let value = unescaped(&line[prefix.len() + 10..]);
             *self = Self { prefix: prefix.to_vec(), separator: value, ..Self::default() };
-            (self.is_new, self.crlf) = (true, crlf);
+            (self.is_new, self.has_begun, self.crlf) = (true, true, crlf);
             return;
         }
         let Some(rest) = line.strip_prefix(self.prefix.as_slice()) else { return };
@@ -118,7 +126,8 @@ impl Builder {
             set_separator: self.set_separator.clone(),
             empty: self.empty.clone(),
             unset: self.unset.clone(),
-            crlf: self.crlf,
+            // A CR that separates columns ends no line.
+            crlf: self.crlf && !self.separator.contains(&b'\r'),
         })
     }
 }

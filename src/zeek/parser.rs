@@ -217,8 +217,11 @@ impl Parser {
             }
             let path = self.builder.path.as_deref().and_then(Log::from_name);
             self.foreign = path.filter(|log| log.lane() != self.settings.log.lane());
-            let header = self.builder.finish(self.settings.log)?;
-            self.use_header(header);
+            match self.builder.finish(self.settings.log) {
+                Some(header) => self.use_header(header),
+                // Its separator is known and its columns are not: the old ones no longer count.
+                None => self.header = None,
+            }
         }
         let header = self.header.clone();
         if batch.rows() > 0 && (batch.format() != Format::Tsv || batch.header != header) {
