@@ -1,4 +1,5 @@
-//! The tables of docs/benchmarks.md: `make bench`; `make bench-small` runs each once on few records.
+//! The tables of docs/benchmarks.md: `make bench`; `make bench-small` runs each once on few records;
+//! `cargo bench --bench speed -- --profile [json]` only parses, for a profiler.
 //!
 //! Ratios inside one run are what counts: every contender reads the same bytes in the same process,
 //! turn by turn, and the median of its turns is taken.
@@ -361,8 +362,15 @@ fn replays(rows: &[u64]) {
 }
 
 fn main() {
-    let is_small = std::env::args().any(|arg| arg == "--small");
-    if is_small {
+    let has = |name: &str| std::env::args().any(|arg| arg == name);
+    if has("--profile") {
+        // For a profiler or a counter of instructions: this parser alone, over and over.
+        let (tsv, json) = logs(200_000);
+        let bytes = if has("json") { json } else { tsv };
+        for _ in 0..20 {
+            black_box(parse(bytes.as_bytes()));
+        }
+    } else if has("--small") {
         parsers(20_000, 1);
         replays(&[20_000]);
     } else {

@@ -125,6 +125,15 @@ pub struct Reject {
     pub sha256: [u8; 32],
 }
 
+/// How far a batch was filled.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    rows: usize,
+    arena: usize,
+    cell_ends: usize,
+    rejects: usize,
+}
+
 /// Records of one log and one file, in the order of the file.
 #[derive(Debug)]
 pub struct Batch {
@@ -230,6 +239,29 @@ impl Batch {
         if row < BATCH_ROWS_MAX {
             self.columns.iter_mut().for_each(|column| column.unset(row));
         }
+    }
+
+    /// How far the batch is filled, to come back to.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            rows: self.rows,
+            arena: self.arena.len(),
+            cell_ends: self.cell_ends.len(),
+            rejects: self.rejects.len(),
+        }
+    }
+
+    /// Forgets what came since `mark`.
+    pub fn rewind(&mut self, mark: Mark) {
+        for row in mark.rows..self.rows {
+            self.columns.iter_mut().for_each(|column| column.unset(row));
+        }
+        self.rows = mark.rows;
+        self.lines.truncate(mark.rows);
+        self.arena.truncate(mark.arena);
+        self.cell_ends.truncate(mark.cell_ends);
+        self.rejects.truncate(mark.rejects);
     }
 
     /// A column.

@@ -12,7 +12,7 @@ mod log;
 mod position;
 pub mod schema;
 
-pub use batch::{Batch, Format, Line, Member, Reason as RejectReason, Reject};
+pub use batch::{Batch, Format, Line, Mark, Member, Reason as RejectReason, Reject};
 pub use column::{Column, Span};
 pub use entity::{Entity, Inside, Scope, Sides};
 pub use evidence::{Evidence, Observed, Reason, Technique};

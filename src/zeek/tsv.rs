@@ -75,33 +75,59 @@ impl Rows {
             [separator] => split(bytes, *separator, lines_max, &mut self.marks),
             separator => split_wide(bytes, separator, lines_max, &mut self.marks),
         };
-        let base = batch.arena.len();
-        batch.arena.extend_from_slice(&bytes[..covered]);
-        let chunk = Chunk { bytes, header, base, offset };
+        let mark = batch.mark();
+        let mut bad = Vec::new();
         let marks = std::mem::take(&mut self.marks);
+        let done = loop {
+            let base = batch.arena.len();
+            batch.arena.extend_from_slice(&bytes[..covered]);
+            let chunk = Chunk { bytes, header, base, offset };
+            let first = batch.rows();
+            let done = self.frame(&marks, chunk, limits, &bad, batch);
+            let found = self.fill(first, header, batch);
+            if found.is_empty() {
+                break done;
+            }
+            // A value that is not of its type is rare: the lines are framed again without its row.
+            bad = found;
+            batch.rewind(mark);
+        };
+        self.marks = marks;
+        done
+    }
+
+    /// Finds the rows and their cells; the bytes passed, and the empty lines among them. The lines
+    /// that begin at one of `bad` have a value that is not of its type.
+    fn frame(
+        &self,
+        marks: &[u32],
+        chunk: Chunk<'_>,
+        limits: Limits<'_>,
+        bad: &[Bad],
+        batch: &mut Batch,
+    ) -> (usize, u64) {
         let (mut start, mut mark, mut empty_lines) = (0, 0, 0);
         while mark < marks.len() {
-            let row = next_row(&marks, mark, start, header.fields.len());
-            let line = &bytes[row.start..row.end];
+            let row = next_row(marks, mark, start, chunk.header.fields.len());
+            let line = &chunk.bytes[row.start..row.end];
             if line.starts_with(limits.prefix) || line.len() > limits.line_max {
                 break;
             }
             if line.is_empty() || line == b"\r" {
                 empty_lines += 1;
             } else {
-                self.row(&row, &marks, chunk, batch);
+                self.row(&row, marks, chunk, bad, batch);
             }
             (start, mark) = (row.end + 1, row.marks.end);
         }
-        self.marks = marks;
         (start, empty_lines)
     }
 
-    fn row(&self, row: &Row, marks: &[u32], chunk: Chunk<'_>, batch: &mut Batch) {
+    fn row(&self, row: &Row, marks: &[u32], chunk: Chunk<'_>, bad: &[Bad], batch: &mut Batch) {
         let line = &chunk.bytes[row.start..row.end];
         let width = chunk.header.fields.len();
+        let offset = chunk.offset + row.start as u64;
         let fail = |batch: &mut Batch, reason, detail: &str| {
-            let offset = chunk.offset + row.start as u64;
             let place = Place { offset, length: line.len() as u64 + 1 };
             reject(batch, reason, detail, line, place);
         };
@@ -112,60 +138,145 @@ impl Rows {
             let detail = format!("{} columns where the header names {width}", row.marks.len());
             return fail(batch, RejectReason::ColumnCount, &detail);
         }
+        let known = bad.iter().find(|bad| bad.offset == offset).map(|bad| bad.id);
+        if let Some(id) = known.or((!self.has_ts).then_some(schema::TS)) {
+            let detail = format!("field {}", batch.log().column_name(id));
+            return fail(batch, RejectReason::BadField, &detail);
+        }
         let end = row.end - usize::from(chunk.header.crlf && line.ends_with(b"\r"));
-        let cells = batch.cell_ends.len();
         let ends = marks[row.marks.clone()].iter();
         batch.cell_ends.extend(ends.map(|mark| (mark & POSITION) + chunk.base as u32));
         if let Some(last) = batch.cell_ends.last_mut() {
             *last = (chunk.base + end) as u32;
         }
-        if let Err(id) = self.values(row, chunk, cells, batch) {
-            batch.cell_ends.truncate(cells);
-            batch.abandon_row();
-            let detail = format!("field {}", batch.log().column_name(id));
-            return fail(batch, RejectReason::BadField, &detail);
-        }
         batch.commit_row(Line {
             span: Span::new(chunk.base + row.start, chunk.base + end),
-            offset: chunk.offset + row.start as u64,
+            offset,
             plain: row.plain || (end < row.end && is_plain(&line[..end - row.start])),
         });
     }
 
-    /// Fills the wanted columns of one row; the column that could not be read.
-    #[inline]
-    fn values(
-        &self,
-        row: &Row,
-        chunk: Chunk<'_>,
-        cells: usize,
-        batch: &mut Batch,
-    ) -> Result<(), ColumnId> {
-        if !self.has_ts {
-            return Err(schema::TS);
+    /// Fills the wanted columns of the rows from `first` on, column by column: what to do with a
+    /// cell is decided once and not for each row. Returns the rows that have a value that is not of
+    /// its type, each with the first such column.
+    fn fill(&self, first: usize, header: &Header, batch: &mut Batch) -> Vec<Bad> {
+        let mut bad: Vec<Bad> = Vec::new();
+        for wanted in &self.wanted {
+            fill_column(wanted, first, header, batch, &mut |offset| {
+                if !bad.iter().any(|bad| bad.offset == offset) {
+                    bad.push(Bad { offset, id: wanted.id });
+                }
+            });
         }
-        for &Wanted { cell, id, kind } in &self.wanted {
-            let start = match cell {
-                0 => row.start,
-                _ => {
-                    batch.cell_ends[cells + cell - 1] as usize - chunk.base
-                        + chunk.header.separator.len()
+        bad
+    }
+}
+
+/// A row with a value that is not of its type.
+#[derive(Clone, Copy, Debug)]
+struct Bad {
+    /// Its line, in the file.
+    offset: u64,
+    id: ColumnId,
+}
+
+/// Fills one column; `bad` hears of the lines whose value is not of its type.
+fn fill_column(
+    wanted: &Wanted,
+    first: usize,
+    header: &Header,
+    batch: &mut Batch,
+    bad: &mut dyn FnMut(u64),
+) {
+    let Wanted { cell, id, kind } = *wanted;
+    let rows = batch.rows();
+    let Batch { arena, lines, columns, cell_ends, .. } = batch;
+    let column = &mut columns[id.index()];
+    let cells = Cells {
+        lines,
+        ends: cell_ends,
+        width: header.fields.len(),
+        cell,
+        separator: header.separator.len(),
+        unset: &header.unset,
+    };
+    macro_rules! each {
+        ($set:ident, $parse:expr) => {
+            for row in first..rows {
+                let Some(range) = cells.range(row, arena) else { continue };
+                match $parse(&arena[range]) {
+                    Some(value) => column.$set(row, value),
+                    None => bad(cells.lines[row].offset),
                 }
-            };
-            let end = batch.cell_ends[cells + cell] as usize - chunk.base;
-            let raw = &chunk.bytes[start..end];
-            let index = batch.rows();
-            if raw == chunk.header.unset {
-                batch.columns[id.index()].unset(index);
-                if id == schema::TS {
-                    return Err(id);
-                }
-                continue;
             }
-            let token = Token { raw, at: chunk.base + start, plain: row.plain };
-            set(token, kind, id, chunk.header, batch).ok_or(id)?;
+        };
+    }
+    match kind {
+        Kind::Time => {
+            each!(set_micros, value::time);
+            let is_ts = id == schema::TS;
+            let unset = (first..rows).filter(|&row| is_ts && cells.range(row, arena).is_none());
+            unset.for_each(|row| bad(cells.lines[row].offset));
         }
-        Ok(())
+        Kind::Interval => each!(set_micros, value::seconds),
+        Kind::Count => each!(set_count, value::count),
+        Kind::Port => each!(set_count, |raw| value::count(raw).filter(|&port| port <= 65_535)),
+        Kind::Flag => each!(set_flag, value::flag),
+        Kind::Addr => {
+            for row in first..rows {
+                let range = cells.range(row, arena);
+                // Zeek itself writes `<bad IPv6 address conversion>`: no address, only text.
+                if let Some(addr) = range.and_then(|range| Addr::parse(&arena[range])) {
+                    column.set_addr(row, addr);
+                }
+            }
+        }
+        Kind::Text => {
+            for row in first..rows {
+                let Some(range) = cells.range(row, arena) else { continue };
+                let span = text(range, cells.lines[row].plain, header, arena);
+                column.set_text(row, span);
+            }
+        }
+        Kind::List => {
+            for row in first..rows {
+                let Some(range) = cells.range(row, arena) else { continue };
+                column.set_list(row);
+                if arena[range.clone()] != *header.empty {
+                    let plain = cells.lines[row].plain;
+                    list(range, plain, header, arena, |item| column.push_item(row, item));
+                }
+            }
+        }
+    }
+}
+
+/// The cells of one column.
+struct Cells<'a> {
+    lines: &'a [Line],
+    ends: &'a [u32],
+    width: usize,
+    cell: usize,
+    separator: usize,
+    unset: &'a [u8],
+}
+
+impl Cells<'_> {
+    /// Where the cell of a row stands in the arena; nothing if it is unset.
+    #[inline]
+    fn range(&self, row: usize, arena: &[u8]) -> Option<std::ops::Range<usize>> {
+        let at = row * self.width + self.cell;
+        let start = match self.cell {
+            0 => self.lines[row].span.start as usize,
+            _ => self.ends[at - 1] as usize + self.separator,
+        };
+        let range = start..self.ends[at] as usize;
+        // Zeek's `-` is one byte, and one byte needs no call to compare.
+        let is_unset = match *self.unset {
+            [byte] => range.len() == 1 && arena[start] == byte,
+            _ => arena[range.clone()] == *self.unset,
+        };
+        (!is_unset).then_some(range)
     }
 }
 
@@ -177,87 +288,50 @@ pub(super) struct Limits<'a> {
     pub(super) prefix: &'a [u8],
 }
 
-/// A raw cell or element, and where it stands in the arena.
-#[derive(Clone, Copy)]
-struct Token<'a> {
-    raw: &'a [u8],
-    at: usize,
-    plain: bool,
-}
-
-/// Sets a value of the row that is being read; nothing if it is not of its type.
+/// The text of a cell or an element: where it stands, or, where it has escapes, resolved at the
+/// arena's end.
 #[inline]
-fn set(
-    token: Token<'_>,
-    kind: Kind,
-    id: ColumnId,
-    header: &Header,
-    batch: &mut Batch,
-) -> Option<()> {
-    let row = batch.rows();
-    let column = &mut batch.columns[id.index()];
-    match kind {
-        Kind::Time => column.set_micros(row, value::time(token.raw)?),
-        Kind::Interval => column.set_micros(row, value::seconds(token.raw)?),
-        Kind::Count => column.set_count(row, value::count(token.raw)?),
-        Kind::Port => column.set_count(row, value::count(token.raw).filter(|&p| p <= 65_535)?),
-        Kind::Flag => column.set_flag(row, value::flag(token.raw)?),
-        // Zeek itself writes `<bad IPv6 address conversion>`: text in the output, no address here.
-        Kind::Addr => match Addr::parse(token.raw) {
-            Some(addr) => column.set_addr(row, addr),
-            None => column.unset(row),
-        },
-        Kind::Text if token.raw == header.empty => column.set_text(row, Span::new(0, 0)),
-        Kind::Text => {
-            let span = text(token, &mut batch.arena);
-            batch.columns[id.index()].set_text(row, span);
-        }
-        Kind::List => {
-            column.set_list(row);
-            if token.raw != header.empty {
-                list(token, id, header, batch);
-            }
-        }
+fn text(range: std::ops::Range<usize>, plain: bool, header: &Header, arena: &mut Vec<u8>) -> Span {
+    if arena[range.clone()] == *header.empty {
+        return Span::new(0, 0);
     }
-    Some(())
+    if plain || memchr::memchr(b'\\', &arena[range.clone()]).is_none() {
+        return Span::new(range.start, range.end);
+    }
+    let start = arena.len();
+    arena.extend_from_within(range);
+    unescape::tsv_from(arena, start);
+    Span::new(start, arena.len())
 }
 
-fn list(token: Token<'_>, id: ColumnId, header: &Header, batch: &mut Batch) {
-    let row = batch.rows();
+/// The elements of a container: split first, then tested for unset and empty, then unescaped.
+fn list(
+    range: std::ops::Range<usize>,
+    plain: bool,
+    header: &Header,
+    arena: &mut Vec<u8>,
+    mut push: impl FnMut(Span),
+) {
     let separator = header.set_separator.as_slice();
-    let mut start = 0;
+    let mut start = range.start;
     loop {
-        let rest = &token.raw[start..];
+        let rest = &arena[start..range.end];
         let found = match separator {
             [] => None,
             [byte] => memchr::memchr(*byte, rest),
             _ => memchr::memmem::find(rest, separator),
         };
-        let raw = &rest[..found.unwrap_or(rest.len())];
-        let item = if raw == header.unset {
-            Span::UNSET
-        } else if raw == header.empty {
-            Span::new(0, 0)
+        let end = found.map_or(range.end, |at| start + at);
+        if arena[start..end] == *header.unset {
+            push(Span::UNSET);
         } else {
-            text(Token { raw, at: token.at + start, plain: token.plain }, &mut batch.arena)
-        };
-        batch.columns[id.index()].push_item(row, item);
+            push(text(start..end, plain, header, arena));
+        }
         match found {
-            Some(at) => start += at + separator.len(),
+            Some(_) => start = end + separator.len(),
             None => return,
         }
     }
-}
-
-/// The text of a token: where it stands, or, where it has escapes, resolved at the arena's end.
-#[inline]
-fn text(token: Token<'_>, arena: &mut Vec<u8>) -> Span {
-    if token.plain || memchr::memchr(b'\\', token.raw).is_none() {
-        return Span::new(token.at, token.at + token.raw.len());
-    }
-    let start = arena.len();
-    unescape::tsv(token.raw, arena);
-    Span::new(start, arena.len())
 }
 
 fn is_plain(line: &[u8]) -> bool {

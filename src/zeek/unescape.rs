@@ -6,22 +6,31 @@
 /// Zeek's own `get_unescaped_string` (util.cc) knows `\xHH` only and so cannot read back what Zeek
 /// wrote for a literal `\xff`; this can.
 pub fn tsv(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at..];
-        let (byte, used) = match rest {
+    let start = out.len();
+    out.extend_from_slice(text);
+    tsv_from(out, start);
+}
+
+/// Resolves the escapes of what stands from `start` on, in place: it never gets longer.
+pub(super) fn tsv_from(text: &mut Vec<u8>, start: usize) {
+    let (mut read, mut write) = (start, start);
+    while let Some(found) = memchr::memchr(b'\\', &text[read..]) {
+        text.copy_within(read..read + found, write);
+        (read, write) = (read + found, write + found);
+        let (byte, used) = match text[read..] {
             [_, b'\\', ..] => (b'\\', 2),
-            [_, b'x', high, low, ..] => match (hex(*high), hex(*low)) {
+            [_, b'x', high, low, ..] => match (hex(high), hex(low)) {
                 (Some(high), Some(low)) => (high << 4 | low, 4),
                 _ => (b'\\', 1),
             },
             _ => (b'\\', 1),
         };
-        out.push(byte);
-        rest = &rest[used..];
+        text[write] = byte;
+        (read, write) = (read + used, write + 1);
     }
-    out.extend_from_slice(rest);
+    let rest = text.len() - read;
+    text.copy_within(read.., write);
+    text.truncate(write + rest);
 }
 
 /// Appends the inside of a JSON string with its escapes resolved.
