@@ -31,9 +31,30 @@ impl Addr {
     /// goes to the standard library, and a property test holds the two together.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if let Some(bits) = dotted_quad(text) {
-            return Some(Self::v4(bits));
+        let mut window = [0; WINDOW];
+        if let Some(start) = window.get_mut(..text.len()) {
+            start.copy_from_slice(text);
+            if let Some(bits) = dotted_quad(&window, text.len()) {
+                return Some(Self::v4(bits));
+            }
         }
+        Self::parse_any(text)
+    }
+
+    /// The same for the text at `range` of `bytes`, faster where twenty bytes begin there.
+    #[inline]
+    #[must_use]
+    pub fn parse_in(bytes: &[u8], range: std::ops::Range<usize>) -> Option<Self> {
+        let Some(window) = bytes[range.start..].first_chunk() else {
+            return Self::parse(&bytes[range]);
+        };
+        match dotted_quad(window, range.len()) {
+            Some(bits) => Some(Self::v4(bits)),
+            None => Self::parse_any(&bytes[range]),
+        }
+    }
+
+    fn parse_any(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         match text.parse::<IpAddr>().ok()? {
             IpAddr::V4(v4) => Some(Self::v4(v4.to_bits())),
@@ -108,40 +129,54 @@ impl fmt::Display for Addr {
     }
 }
 
-/// `a.b.c.d`, each number at most 255 and without leading zeros.
+/// Bytes that may be looked at to read a dotted quad: fifteen at most, and four from any of them.
+const WINDOW: usize = 20;
+
+/// The first `len` bytes of `window` as `a.b.c.d`, each number at most 255 and without leading
+/// zeros. Without a branch on where the dots are: no two addresses of a log are alike in that.
 #[inline]
-fn dotted_quad(text: &[u8]) -> Option<u32> {
-    if text.len() > 15 {
+fn dotted_quad(window: &[u8; WINDOW], len: usize) -> Option<u32> {
+    if len > 15 {
         return None;
     }
-    let mut bits = 0_u32;
-    let mut rest = text;
-    for part in 0..4 {
-        let (octet, after) = octet(rest)?;
-        bits = bits << 8 | octet;
-        rest = match (part, after) {
-            (3, []) => after,
-            (0..3, [b'.', after @ ..]) => after,
-            _ => return None,
-        };
+    let (low, high) = (dots(window[..8].as_array()?), dots(window[8..16].as_array()?));
+    // One bit for each dot, and one behind the text.
+    let mut stops = (low | high << 8) & ((1 << len) - 1) | 1 << len;
+    let (mut bits, mut start, mut bad) = (0, 0, 0);
+    for _ in 0..4 {
+        let stop = stops.trailing_zeros() & 15;
+        let from = (start & 15) as usize;
+        let text = u32::from_le_bytes(*window[from..from + 4].as_array()?);
+        let (value, is_bad) = octet(text, stop.wrapping_sub(start));
+        bits = bits << 8 | value;
+        bad |= is_bad;
+        start = stop + 1;
+        stops &= stops.wrapping_sub(1);
     }
-    Some(bits)
+    (bad | stops == 0).then_some(bits)
 }
 
-/// One number of a dotted quad, and what comes after it.
+/// Bit i: is byte i of `text` a dot?
 #[inline]
-fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
-    let digit = |at: usize| {
-        let digit = u32::from(text.get(at)?.wrapping_sub(b'0'));
-        (digit <= 9).then_some(digit)
-    };
-    let first = digit(0)?;
-    let Some(second) = digit(1) else { return Some((first, &text[1..])) };
-    let Some(third) = digit(2) else {
-        return (first > 0).then_some((first * 10 + second, &text[2..]));
-    };
-    let octet = first * 100 + second * 10 + third;
-    (first > 0 && octet <= 255).then_some((octet, &text[3..]))
+fn dots(text: &[u8; 8]) -> u32 {
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    let others = u64::from_le_bytes(*text) ^ u64::from_le_bytes([b'.'; 8]);
+    // A byte is zero where neither its low seven bits carry nor its high one is set.
+    let zeros = !(((others & LOW) + LOW) | others | LOW) >> 7;
+    (zeros.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+}
+
+/// The number that the first `digits` bytes of `text` make, and zero if they are one of 0 to 255.
+#[inline]
+fn octet(text: u32, digits: u32) -> (u32, u32) {
+    let unused = 32_u32.wrapping_sub(8 * (digits & 3)) & 31;
+    let text = text ^ 0x3030_3030;
+    let leading_zero = u32::from(text & 0xff == 0) & u32::from(digits != 1);
+    let text = text << unused;
+    let above_nine = (text.wrapping_add(0x7676_7676) | text) & 0x8080_8080;
+    let value = (text >> 24) + 10 * (text >> 16 & 0xff) + 100 * (text >> 8 & 0xff);
+    let wrong_length = u32::from(digits.wrapping_sub(1) > 2);
+    (value, above_nine | value >> 8 | leading_zero | wrong_length)
 }
 
 /// A set of networks, for one question: is this address inside?
@@ -200,6 +235,22 @@ mod tests {
     proptest! {
         #[test]
         fn parses_as_the_standard_library(text in "[0-9.]{0,16}|[0-9a-f:.]{0,40}|\\PC{0,20}") {
+            prop_assert_eq!(Addr::parse(text.as_bytes()), std_parse(&text));
+        }
+
+        #[test]
+        fn parses_within_a_line(before in "[0-9.]{0,4}", v4 in any::<u32>(), after in "[0-9.]{0,16}") {
+            let text = Addr::v4(v4).to_string();
+            let line = format!("{before}{text}{after}");
+            let range = before.len()..before.len() + text.len();
+            prop_assert_eq!(Addr::parse_in(line.as_bytes(), range), Some(Addr::v4(v4)));
+        }
+
+        #[test]
+        fn parses_quads_as_the_standard_library(
+            parts in proptest::collection::vec("0|[0-9]{1,3}|[0-9]?[1-9]|25[0-9]|[0-9/:]", 3..6),
+        ) {
+            let text = parts.join(".");
             prop_assert_eq!(Addr::parse(text.as_bytes()), std_parse(&text));
         }
 

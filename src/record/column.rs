@@ -48,6 +48,22 @@ enum Values {
 
 const WORDS: usize = BATCH_ROWS_MAX / 64;
 
+/// The rows of a column whose type was asked once, to be filled one after another.
+#[derive(Debug)]
+pub struct Slots<'a, T> {
+    values: &'a mut [T; BATCH_ROWS_MAX],
+    valid: &'a mut [u64; WORDS],
+}
+
+impl<T> Slots<'_, T> {
+    /// Sets the value of a row.
+    #[inline]
+    pub fn set(&mut self, row: usize, value: T) {
+        self.values[row] = value;
+        self.valid[row / 64] |= 1 << (row % 64);
+    }
+}
+
 /// A column: the value of a row, or nothing where it is unset.
 #[derive(Debug)]
 pub struct Column {
@@ -101,27 +117,52 @@ impl Column {
         self.valid[row / 64] >> (row % 64) & 1 == 1
     }
 
+    /// Where times or intervals go, in microseconds; nothing if the column holds something else.
+    #[inline]
+    pub fn micros_mut(&mut self) -> Option<Slots<'_, i64>> {
+        let Self { values: Values::Micros(values), valid } = self else { return None };
+        Some(Slots { values: values.as_mut_array()?, valid })
+    }
+
+    /// Where counts or ports go.
+    #[inline]
+    pub fn counts_mut(&mut self) -> Option<Slots<'_, u64>> {
+        let Self { values: Values::Count(values), valid } = self else { return None };
+        Some(Slots { values: values.as_mut_array()?, valid })
+    }
+
+    /// Where addresses go.
+    #[inline]
+    pub fn addrs_mut(&mut self) -> Option<Slots<'_, Addr>> {
+        let Self { values: Values::Addr(values), valid } = self else { return None };
+        Some(Slots { values: values.as_mut_array()?, valid })
+    }
+
+    /// Where texts go.
+    #[inline]
+    pub fn texts_mut(&mut self) -> Option<Slots<'_, Span>> {
+        let Self { values: Values::Text(values), valid } = self else { return None };
+        Some(Slots { values: values.as_mut_array()?, valid })
+    }
+
     /// Sets a time or an interval, in microseconds.
     pub fn set_micros(&mut self, row: usize, value: i64) {
-        if let Values::Micros(values) = &mut self.values {
-            values[row] = value;
-            self.set_valid(row);
+        if let Some(mut slots) = self.micros_mut() {
+            slots.set(row, value);
         }
     }
 
     /// Sets a count or a port.
     pub fn set_count(&mut self, row: usize, value: u64) {
-        if let Values::Count(values) = &mut self.values {
-            values[row] = value;
-            self.set_valid(row);
+        if let Some(mut slots) = self.counts_mut() {
+            slots.set(row, value);
         }
     }
 
     /// Sets an address.
     pub fn set_addr(&mut self, row: usize, value: Addr) {
-        if let Values::Addr(values) = &mut self.values {
-            values[row] = value;
-            self.set_valid(row);
+        if let Some(mut slots) = self.addrs_mut() {
+            slots.set(row, value);
         }
     }
 
@@ -136,9 +177,8 @@ impl Column {
 
     /// Sets a text.
     pub fn set_text(&mut self, row: usize, value: Span) {
-        if let Values::Text(values) = &mut self.values {
-            values[row] = value;
-            self.set_valid(row);
+        if let Some(mut slots) = self.texts_mut() {
+            slots.set(row, value);
         }
     }
 

@@ -13,7 +13,7 @@ mod position;
 pub mod schema;
 
 pub use batch::{Batch, Format, Line, Mark, Member, Reason as RejectReason, Reject};
-pub use column::{Column, Span};
+pub use column::{Column, Slots, Span};
 pub use entity::{Entity, Inside, Scope, Sides};
 pub use evidence::{Evidence, Observed, Reason, Technique};
 pub use header::{Field, Header, Scalar, Shape};

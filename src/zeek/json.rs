@@ -1,6 +1,8 @@
 //! Records of JSON: one object per line, checked against RFC 8259, the members that somebody asked
 //! for read, all of them kept for the output.
 
+use std::ops::Range;
+
 use crate::base::address::Addr;
 use crate::base::limits::{JSON_DEPTH_MAX, MEMBERS_MAX};
 use crate::base::time::Time;
@@ -33,6 +35,9 @@ pub fn members(line: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     scan.take(b'}').then_some(members)
 }
 
+/// Why a line is not a record; in a box, because results of every member have room for it.
+pub type Refused = Box<Refusal>;
+
 /// Why a line is not a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -42,18 +47,21 @@ pub struct Refusal {
     pub detail: String,
 }
 
-fn refuse(reason: RejectReason, detail: &str) -> Refusal {
-    Refusal { reason, detail: detail.to_owned() }
+fn refuse(reason: RejectReason, detail: &str) -> Refused {
+    Box::new(Refusal { reason, detail: detail.to_owned() })
 }
 
-const NOT_JSON: fn() -> Refusal = || refuse(RejectReason::NotJson, "not one JSON object");
+#[cold]
+fn not_json() -> Refused {
+    refuse(RejectReason::NotJson, "not one JSON object")
+}
 
 /// Reads lines of one log.
 #[derive(Clone, Debug)]
 pub struct Reader {
     log: Log,
-    /// The keys of the last records in their order, and what they are: the next record has the same
-    /// ones, less those that are unset.
+    /// The keys of the last records in their order, with the `":` behind them, and what they are:
+    /// the next record has the same ones, less those that are unset.
     order: Vec<(Vec<u8>, Key)>,
     wanted: Vec<bool>,
     alias: Vec<(String, String)>,
@@ -69,6 +77,8 @@ enum Key {
     Id,
     Other,
 }
+
+const BEHIND_KEY: &[u8] = b"\":";
 
 /// Keys whose order is remembered: more than any log has, few enough for an odd file.
 const ORDER_MAX: usize = 128;
@@ -90,7 +100,7 @@ impl Reader {
     ///
     /// # Errors
     /// Says why the line is not a record; the batch is as before.
-    pub fn read(&mut self, line: &[u8], offset: u64, batch: &mut Batch) -> Result<(), Refusal> {
+    pub fn read(&mut self, line: &[u8], offset: u64, batch: &mut Batch) -> Result<(), Refused> {
         let (arena, members) = (batch.arena.len(), batch.members.len());
         let row = batch.rows();
         batch.arena.extend_from_slice(line);
@@ -112,7 +122,7 @@ impl Reader {
         Ok(())
     }
 
-    fn object(&mut self, scan: &mut Scan<'_>, batch: &mut Batch) -> Result<(), Refusal> {
+    fn object(&mut self, scan: &mut Scan<'_>, batch: &mut Batch) -> Result<(), Refused> {
         scan.blanks();
         scan.expect(b'{')?;
         scan.blanks();
@@ -128,16 +138,21 @@ impl Reader {
             scan.expect(b'}')?;
         }
         scan.blanks();
-        if scan.at == scan.line.len() { Ok(()) } else { Err(NOT_JSON()) }
+        if scan.at == scan.line.len() { Ok(()) } else { Err(not_json()) }
     }
 
-    fn member(&mut self, scan: &mut Scan<'_>, batch: &mut Batch) -> Result<(), Refusal> {
+    fn member(&mut self, scan: &mut Scan<'_>, batch: &mut Batch) -> Result<(), Refused> {
         scan.expect(b'"')?;
-        let key = scan.string()?.inside;
+        let (key, kind) = match self.expected_key(scan) {
+            Some(found) => found,
+            None => {
+                let key = scan.string()?.inside;
+                scan.blanks();
+                scan.expect(b':')?;
+                (key.clone(), self.key(&scan.line[key], scan))
+            }
+        };
         scan.blanks();
-        scan.expect(b':')?;
-        scan.blanks();
-        let kind = self.key(&scan.line[key.clone()], scan);
         if kind == Key::Id && scan.peek() == Some(b'{') {
             return self.nested_id(scan, batch);
         }
@@ -160,7 +175,7 @@ impl Reader {
         column: Option<ColumnId>,
         scan: &mut Scan<'_>,
         batch: &mut Batch,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Refused> {
         let first = scan.first_member;
         let is_same = |member: &Member, batch: &Batch| match column {
             Some(_) => member.column == column,
@@ -191,7 +206,7 @@ impl Reader {
     }
 
     /// `"id":{"orig_h":...}`: each member as if it were written `"id.orig_h":...`.
-    fn nested_id(&self, scan: &mut Scan<'_>, batch: &mut Batch) -> Result<(), Refusal> {
+    fn nested_id(&self, scan: &mut Scan<'_>, batch: &mut Batch) -> Result<(), Refused> {
         scan.expect(b'{')?;
         scan.blanks();
         if scan.take(b'}') {
@@ -218,13 +233,24 @@ impl Reader {
         }
     }
 
-    /// What `key` is; most often the one that followed the last in the records before.
+    /// The key that comes next, if it is one of those that follow the last in the records before,
+    /// and no blank stands before its colon.
+    #[inline]
+    fn expected_key(&self, scan: &mut Scan<'_>) -> Option<(Range<usize>, Key)> {
+        let after = self.order.get(scan.hint..)?;
+        let start = scan.at;
+        let rest = &scan.line[start..];
+        let at = after.iter().position(|(known, _)| rest.starts_with(known))?;
+        let (known, kind) = &after[at];
+        scan.at += known.len();
+        scan.hint += at + 1;
+        Some((start..scan.at - BEHIND_KEY.len(), *kind))
+    }
+
+    /// What `key` is.
     fn key(&mut self, key: &[u8], scan: &mut Scan<'_>) -> Key {
-        let (before, after) = self.order.split_at(scan.hint.min(self.order.len()));
-        let known = after.iter().position(|(known, _)| known == key);
-        let known = known.map(|at| at + before.len());
-        let known = known.or_else(|| before.iter().position(|(known, _)| known == key));
-        if let Some(at) = known {
+        let is_key = |known: &[u8]| known.strip_suffix(BEHIND_KEY) == Some(key);
+        if let Some(at) = self.order.iter().position(|(known, _)| is_key(known)) {
             scan.hint = at + 1;
             return self.order[at].1;
         }
@@ -239,15 +265,14 @@ impl Reader {
         };
         if self.order.len() < ORDER_MAX && key.len() <= 64 {
             let at = scan.hint.min(self.order.len());
-            self.order.insert(at, (key.to_vec(), found));
+            self.order.insert(at, ([key, BEHIND_KEY].concat(), found));
             scan.hint = at + 1;
         }
         found
     }
 
-    fn same_log(&self, value: Value, scan: &Scan<'_>) -> Result<(), Refusal> {
-        let Value::String { start, end, .. } = value else { return Ok(()) };
-        let name = std::str::from_utf8(&scan.line[start..end]).unwrap_or_default();
+    fn same_log(&self, value: Value, scan: &Scan<'_>) -> Result<(), Refused> {
+        let name = std::str::from_utf8(&scan.line[value.inside()]).unwrap_or_default();
         match Log::from_name(name) {
             Some(log) if log.lane() != self.log.lane() => Err(refuse(
                 RejectReason::ForeignLog,
@@ -260,47 +285,46 @@ impl Reader {
 
 /// A value, by its bytes in the line.
 #[derive(Clone, Copy, Debug)]
-enum Value {
-    /// Inside of the quotes.
-    String {
-        start: usize,
-        end: usize,
-        is_escaped: bool,
-    },
+struct Value {
+    shape: Shape,
+    start: usize,
+    end: usize,
+}
+
+/// As wide as its neighbours: what is stored in parts and loaded as a whole makes a processor wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Shape {
+    String,
+    /// A string with escapes.
+    Escaped,
     /// Number, `true`, `false`.
-    Token {
-        start: usize,
-        end: usize,
-    },
-    Null {
-        start: usize,
-    },
-    Array {
-        start: usize,
-        end: usize,
-    },
-    Object {
-        start: usize,
-        end: usize,
-    },
+    Token,
+    Null,
+    Array,
+    Object,
 }
 
 impl Value {
     /// The whole value as written.
-    fn range(self) -> std::ops::Range<usize> {
-        match self {
-            Self::String { start, end, .. } => start - 1..end + 1,
-            Self::Token { start, end }
-            | Self::Array { start, end }
-            | Self::Object { start, end } => start..end,
-            Self::Null { start } => start..start + 4,
-        }
+    fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    fn is_string(self) -> bool {
+        matches!(self.shape, Shape::String | Shape::Escaped)
+    }
+
+    /// The same without the quotes of a string.
+    fn inside(self) -> Range<usize> {
+        let quote = usize::from(self.is_string());
+        self.start + quote..self.end - quote
     }
 }
 
 /// A string that was found: what stands between its quotes.
 struct Quoted {
-    inside: std::ops::Range<usize>,
+    inside: Range<usize>,
     is_escaped: bool,
 }
 
@@ -340,17 +364,17 @@ impl<'a> Scan<'a> {
         is_next
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Refusal> {
-        if self.take(byte) { Ok(()) } else { Err(NOT_JSON()) }
+    fn expect(&mut self, byte: u8) -> Result<(), Refused> {
+        if self.take(byte) { Ok(()) } else { Err(not_json()) }
     }
 
-    fn span(&self, range: &std::ops::Range<usize>) -> Span {
+    fn span(&self, range: &Range<usize>) -> Span {
         Span::new(self.base + range.start, self.base + range.end)
     }
 
     /// A string whose opening quote was taken.
     #[inline]
-    fn string(&mut self) -> Result<Quoted, Refusal> {
+    fn string(&mut self) -> Result<Quoted, Refused> {
         let start = self.at;
         let mut is_escaped = false;
         loop {
@@ -365,64 +389,59 @@ impl<'a> Scan<'a> {
                     self.has_escape = true;
                     self.escape()?;
                 }
-                _ => return Err(NOT_JSON()),
+                _ => return Err(not_json()),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Refusal> {
+    fn escape(&mut self) -> Result<(), Refused> {
         let rest = &self.line[self.at..];
         match rest.get(1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
-                unescape::code_unit(rest).ok_or_else(NOT_JSON)?;
+                unescape::code_unit(rest).ok_or_else(not_json)?;
                 self.at += 6;
             }
-            _ => return Err(NOT_JSON()),
+            _ => return Err(not_json()),
         }
         Ok(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, Refusal> {
+    fn value(&mut self, depth: usize) -> Result<Value, Refused> {
         let start = self.at;
-        match self.peek() {
+        let shape = match self.peek() {
             Some(b'"') => {
                 self.at += 1;
-                let Quoted { inside, is_escaped } = self.string()?;
-                Ok(Value::String { start: inside.start, end: inside.end, is_escaped })
+                if self.string()?.is_escaped { Shape::Escaped } else { Shape::String }
             }
             Some(b'-' | b'0'..=b'9') => {
-                self.at += value::json_number(&self.line[start..]).ok_or_else(NOT_JSON)?;
-                Ok(Value::Token { start, end: self.at })
+                self.at += value::json_number(&self.line[start..]).ok_or_else(not_json)?;
+                Shape::Token
             }
-            Some(b'[') => self.items(depth, b']').map(|end| Value::Array { start, end }),
-            Some(b'{') => self.items(depth, b'}').map(|end| Value::Object { start, end }),
+            Some(b'[') => self.items(depth, b']').map(|()| Shape::Array)?,
+            Some(b'{') => self.items(depth, b'}').map(|()| Shape::Object)?,
             _ => {
+                let words =
+                    [("true", Shape::Token), ("false", Shape::Token), ("null", Shape::Null)];
                 let rest = &self.line[start..];
-                for word in [b"true".as_slice(), b"false"] {
-                    if rest.starts_with(word) {
-                        self.at += word.len();
-                        return Ok(Value::Token { start, end: self.at });
-                    }
-                }
-                if !rest.starts_with(b"null") {
-                    return Err(NOT_JSON());
-                }
-                self.at += 4;
-                Ok(Value::Null { start })
+                let found = words.iter().find(|(word, _)| rest.starts_with(word.as_bytes()));
+                let (word, shape) = found.ok_or_else(not_json)?;
+                self.at += word.len();
+                *shape
             }
-        }
+        };
+        Ok(Value { shape, start, end: self.at })
     }
 
-    /// Passes over an array or object; the byte after it.
-    fn items(&mut self, depth: usize, close: u8) -> Result<usize, Refusal> {
+    /// Passes over an array or object.
+    fn items(&mut self, depth: usize, close: u8) -> Result<(), Refused> {
         if depth == JSON_DEPTH_MAX {
             return Err(refuse(RejectReason::TooManyFields, "nested deeper than 32 levels"));
         }
         self.at += 1;
         self.blanks();
         if self.take(close) {
-            return Ok(self.at);
+            return Ok(());
         }
         loop {
             if close == b'}' {
@@ -435,8 +454,7 @@ impl<'a> Scan<'a> {
             self.value(depth + 1)?;
             self.blanks();
             if !self.take(b',') {
-                self.expect(close)?;
-                return Ok(self.at);
+                return self.expect(close);
             }
             self.blanks();
         }
@@ -454,26 +472,28 @@ fn set(
 ) -> Option<()> {
     let row = batch.rows();
     let column = &mut batch.columns[id.index()];
-    let (token, is_text) = match found {
-        Value::Null { .. } => {
+    let token = match found.shape {
+        Shape::Null => {
             column.unset(row);
             return Some(());
         }
-        Value::String { start, end, .. } => (&scan.line[start..end], true),
-        Value::Token { start, end } => (&scan.line[start..end], false),
-        Value::Array { .. } | Value::Object { .. } => (b"".as_slice(), false),
+        Shape::Array | Shape::Object => 0..0,
+        Shape::String | Shape::Escaped | Shape::Token => found.inside(),
     };
+    let line = scan.line;
     match kind {
-        Kind::Time if is_text => match Time::parse_iso(token) {
-            Some(time) => column.set_micros(row, time.0),
-            None => column.set_micros(row, value::json_time(token)?),
-        },
-        Kind::Time => column.set_micros(row, value::json_time(token)?),
-        Kind::Interval => column.set_micros(row, value::json_seconds(token)?),
-        Kind::Count => column.set_count(row, whole(token)?),
-        Kind::Port => column.set_count(row, whole(token).filter(|&port| port <= 65_535)?),
-        Kind::Flag => column.set_flag(row, value::flag(token)?),
-        Kind::Addr => match Addr::parse(token) {
+        Kind::Time => {
+            let iso = if found.is_string() { Time::parse_iso(&line[token.clone()]) } else { None };
+            let micros = iso.map(|time| time.0).or_else(|| value::json_time_in(line, token));
+            column.set_micros(row, micros?);
+        }
+        Kind::Interval => column.set_micros(row, value::json_seconds_in(line, token)?),
+        Kind::Count => column.set_count(row, whole(line, token)?),
+        Kind::Port => {
+            column.set_count(row, whole(line, token).filter(|&port| port <= 65_535)?);
+        }
+        Kind::Flag => column.set_flag(row, value::flag(&line[token])?),
+        Kind::Addr => match Addr::parse_in(line, token) {
             Some(addr) => column.set_addr(row, addr),
             None => column.unset(row),
         },
@@ -490,8 +510,10 @@ fn set(
 }
 
 /// A count, also where a tool wrote `200.0`.
-fn whole(token: &[u8]) -> Option<u64> {
-    value::count(token).or_else(|| {
+#[inline]
+fn whole(line: &[u8], token: Range<usize>) -> Option<u64> {
+    value::count_in(line, token.clone()).or_else(|| {
+        let token = &line[token];
         let at = memchr::memchr(b'.', token)?;
         let zeros = token[at + 1..].iter().all(|&byte| byte == b'0');
         if zeros { value::count(&token[..at]) } else { None }
@@ -499,33 +521,31 @@ fn whole(token: &[u8]) -> Option<u64> {
 }
 
 fn text(found: Value, scan: &Scan<'_>, arena: &mut Vec<u8>) -> Span {
-    match found {
-        Value::String { start, end, is_escaped: true } => {
-            let from = arena.len();
-            unescape::json(&scan.line[start..end], arena);
-            Span::new(from, arena.len())
-        }
-        Value::String { start, end, .. } => scan.span(&(start..end)),
-        other => scan.span(&other.range()),
+    if found.shape != Shape::Escaped {
+        return scan.span(&found.inside());
     }
+    let from = arena.len();
+    unescape::json(&scan.line[found.inside()], arena);
+    Span::new(from, arena.len())
 }
 
 fn list(found: Value, id: ColumnId, scan: &mut Scan<'_>, batch: &mut Batch) {
     let row = batch.rows();
-    let Value::Array { start, end } = found else {
+    let Range { start, end } = found.range();
+    if found.shape != Shape::Array {
         let span = text(found, scan, &mut batch.arena);
         batch.columns[id.index()].push_item(row, span);
         return;
-    };
+    }
     let resume = scan.at;
     scan.at = start + 1;
     scan.blanks();
     while scan.at + 1 < end {
         // It was read once already, so it is well-formed.
         let Ok(item) = scan.value(1) else { break };
-        let span = match item {
-            Value::Null { .. } => Span::UNSET,
-            item => text(item, scan, &mut batch.arena),
+        let span = match item.shape {
+            Shape::Null => Span::UNSET,
+            _ => text(item, scan, &mut batch.arena),
         };
         batch.columns[id.index()].push_item(row, span);
         scan.blanks();

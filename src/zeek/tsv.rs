@@ -3,9 +3,11 @@
 //! The order is the grammar's: split on the separator, test for unset and empty on the raw token,
 //! split containers, test again, and only then unescape.
 
+use std::ops::Range;
+
 use crate::base::address::Addr;
 use crate::record::schema::{self, ColumnId, Kind};
-use crate::record::{Batch, Header, Line, Log, RejectReason, Span};
+use crate::record::{Batch, Header, Line, Log, RejectReason, Slots, Span};
 
 use super::line::{Place, reject};
 use super::split::{LINE_END, POSITION, SPECIAL, split};
@@ -32,7 +34,7 @@ struct Row {
     start: usize,
     end: usize,
     /// The marks of its cells, the last of which ends the line.
-    marks: std::ops::Range<usize>,
+    marks: Range<usize>,
     plain: bool,
 }
 
@@ -145,7 +147,7 @@ impl Rows {
         }
         let end = row.end - usize::from(chunk.header.crlf && line.ends_with(b"\r"));
         let ends = marks[row.marks.clone()].iter();
-        batch.cell_ends.extend(ends.map(|mark| (mark & POSITION) + chunk.base as u32));
+        batch.cell_ends.extend(ends.map(|mark| (mark & POSITION).wrapping_add(chunk.base as u32)));
         if let Some(last) = batch.cell_ends.last_mut() {
             *last = (chunk.base + end) as u32;
         }
@@ -189,72 +191,62 @@ fn fill_column(
     bad: &mut dyn FnMut(u64),
 ) {
     let Wanted { cell, id, kind } = *wanted;
-    let rows = batch.rows();
+    let width = header.fields.len();
     let Batch { arena, lines, columns, cell_ends, .. } = batch;
     let column = &mut columns[id.index()];
     let cells = Cells {
-        lines,
-        ends: cell_ends,
-        width: header.fields.len(),
+        lines: &lines[first..],
+        ends: &cell_ends[first * width..],
+        first,
+        width,
         cell,
         separator: header.separator.len(),
         unset: &header.unset,
     };
-    macro_rules! each {
-        ($set:ident, $parse:expr) => {
-            for row in first..rows {
-                let Some(range) = cells.range(row, arena) else { continue };
-                match $parse(&arena[range]) {
-                    Some(value) => column.$set(row, value),
-                    None => bad(cells.lines[row].offset),
-                }
-            }
-        };
-    }
     match kind {
         Kind::Time => {
-            each!(set_micros, value::time);
-            let is_ts = id == schema::TS;
-            let unset = (first..rows).filter(|&row| is_ts && cells.range(row, arena).is_none());
-            unset.for_each(|row| bad(cells.lines[row].offset));
-        }
-        Kind::Interval => each!(set_micros, value::seconds),
-        Kind::Count => each!(set_count, value::count),
-        Kind::Port => each!(set_count, |raw| value::count(raw).filter(|&port| port <= 65_535)),
-        Kind::Flag => each!(set_flag, value::flag),
-        Kind::Addr => {
-            for row in first..rows {
-                let range = cells.range(row, arena);
-                // Zeek itself writes `<bad IPv6 address conversion>`: no address, only text.
-                if let Some(addr) = range.and_then(|range| Addr::parse(&arena[range])) {
-                    column.set_addr(row, addr);
-                }
+            cells.fill(arena, column.micros_mut(), value::time_in, bad);
+            if id == schema::TS {
+                let unset = (first..lines.len()).filter(|&row| !column.is_set(row));
+                unset.for_each(|row| bad(lines[row].offset));
             }
+        }
+        Kind::Interval => cells.fill(arena, column.micros_mut(), value::seconds_in, bad),
+        Kind::Count => cells.fill(arena, column.counts_mut(), value::count_in, bad),
+        Kind::Port => cells.fill(arena, column.counts_mut(), value::port_in, bad),
+        Kind::Flag => cells.each(arena, |row, line, range| match value::flag(&arena[range]) {
+            Some(value) => column.set_flag(row, value),
+            None => bad(line.offset),
+        }),
+        Kind::Addr => {
+            // Zeek itself writes `<bad IPv6 address conversion>`: no address, only text.
+            let Some(mut slots) = column.addrs_mut() else { return };
+            cells.each(arena, |row, _, range| {
+                if let Some(addr) = Addr::parse_in(arena, range) {
+                    slots.set(row, addr);
+                }
+            });
         }
         Kind::Text => {
-            for row in first..rows {
-                let Some(range) = cells.range(row, arena) else { continue };
-                let span = text(range, cells.lines[row].plain, header, arena);
-                column.set_text(row, span);
-            }
+            let Some(mut slots) = column.texts_mut() else { return };
+            cells.each_mut(arena, |row, line, range, arena| {
+                slots.set(row, text(range, line.plain, header, arena));
+            });
         }
-        Kind::List => {
-            for row in first..rows {
-                let Some(range) = cells.range(row, arena) else { continue };
-                column.set_list(row);
-                if arena[range.clone()] != *header.empty {
-                    let plain = cells.lines[row].plain;
-                    list(range, plain, header, arena, |item| column.push_item(row, item));
-                }
+        Kind::List => cells.each_mut(arena, |row, line, range, arena| {
+            column.set_list(row);
+            if arena[range.clone()] != *header.empty {
+                list(range, line.plain, header, arena, |item| column.push_item(row, item));
             }
-        }
+        }),
     }
 }
 
-/// The cells of one column.
+/// The cells of one column, from the row `first` on.
 struct Cells<'a> {
     lines: &'a [Line],
     ends: &'a [u32],
+    first: usize,
     width: usize,
     cell: usize,
     separator: usize,
@@ -262,15 +254,57 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// Where the cell of a row stands in the arena; nothing if it is unset.
+    /// Calls `set` with each row that is set, its line, and where its cell stands in the arena.
     #[inline]
-    fn range(&self, row: usize, arena: &[u8]) -> Option<std::ops::Range<usize>> {
-        let at = row * self.width + self.cell;
+    fn each(&self, arena: &[u8], mut set: impl FnMut(usize, &Line, Range<usize>)) {
+        for (index, (line, ends)) in self.rows().enumerate() {
+            if let Some(range) = self.range(line, ends, arena) {
+                set(self.first + index, line, range);
+            }
+        }
+    }
+
+    /// Sets what `parse` makes of each cell; `bad` hears of the lines where it is nothing.
+    #[inline]
+    fn fill<T>(
+        &self,
+        arena: &[u8],
+        slots: Option<Slots<'_, T>>,
+        parse: impl Fn(&[u8], Range<usize>) -> Option<T>,
+        bad: &mut dyn FnMut(u64),
+    ) {
+        let Some(mut slots) = slots else { return };
+        self.each(arena, |row, line, range| match parse(arena, range) {
+            Some(value) => slots.set(row, value),
+            None => bad(line.offset),
+        });
+    }
+
+    /// [`Cells::each`] where the arena may grow.
+    #[inline]
+    fn each_mut(
+        &self,
+        arena: &mut Vec<u8>,
+        mut set: impl FnMut(usize, &Line, Range<usize>, &mut Vec<u8>),
+    ) {
+        for (index, (line, ends)) in self.rows().enumerate() {
+            if let Some(range) = self.range(line, ends, arena) {
+                set(self.first + index, line, range, arena);
+            }
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&Line, &[u32])> {
+        self.lines.iter().zip(self.ends.chunks_exact(self.width))
+    }
+
+    #[inline]
+    fn range(&self, line: &Line, ends: &[u32], arena: &[u8]) -> Option<Range<usize>> {
         let start = match self.cell {
-            0 => self.lines[row].span.start as usize,
-            _ => self.ends[at - 1] as usize + self.separator,
+            0 => line.span.start as usize,
+            cell => ends[cell - 1] as usize + self.separator,
         };
-        let range = start..self.ends[at] as usize;
+        let range = start..ends[self.cell] as usize;
         // Zeek's `-` is one byte, and one byte needs no call to compare.
         let is_unset = match *self.unset {
             [byte] => range.len() == 1 && arena[start] == byte,
@@ -291,7 +325,7 @@ pub(super) struct Limits<'a> {
 /// The text of a cell or an element: where it stands, or, where it has escapes, resolved at the
 /// arena's end.
 #[inline]
-fn text(range: std::ops::Range<usize>, plain: bool, header: &Header, arena: &mut Vec<u8>) -> Span {
+fn text(range: Range<usize>, plain: bool, header: &Header, arena: &mut Vec<u8>) -> Span {
     if arena[range.clone()] == *header.empty {
         return Span::new(0, 0);
     }
@@ -306,7 +340,7 @@ fn text(range: std::ops::Range<usize>, plain: bool, header: &Header, arena: &mut
 
 /// The elements of a container: split first, then tested for unset and empty, then unescaped.
 fn list(
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     plain: bool,
     header: &Header,
     arena: &mut Vec<u8>,
