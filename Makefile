@@ -1,13 +1,15 @@
 # The two commands of a newcomer are `make run` and `make test`.
 #
-#   make run                   build, replay the bundled logs into out/, show who is risky and why
+#   make run                   build, tail the bundled logs as they are written and rotated, show
+#                              who is risky and why
 #   make run ZEEK_LOGS=DIR     the same for your own logs
+#   make replay ZEEK_LOGS=DIR  finished logs in one go, into out-replay/
 #   make test                  all tests
 #   make bench                 the tables of docs/benchmarks.md
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 
 SHELL := /bin/bash
-ZEEK_LOGS ?= sample/apt29-day1
+ZEEK_LOGS ?=
 OUT ?= out
 SECONDS ?= 60
 CARGO ?= cargo
@@ -15,7 +17,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/zeek-ueba
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run test check fmt clippy doc deny fuzz bench bench-small clean need
+.PHONY: all build run replay test check fmt clippy doc deny fuzz bench bench-small clean need
 
 all: build
 
@@ -27,16 +29,19 @@ need:
 build: need
 	$(CARGO) build --release --locked
 
-# Empties only what a run before it wrote: a directory with anything else in it is left alone.
 run: build
-	@if [ -d "$(OUT)" ]; then (cd "$(OUT)" && rm -f $(RESULTS)); fi
-	$(BINARY) replay --output "$(OUT)" "$(ZEEK_LOGS)"
+	@BINARY="$(BINARY)" OUT="$(OUT)" ZEEK_LOGS="$(ZEEK_LOGS)" sample/tail.sh
 	@echo
 	@echo "what to try next"
-	@echo "  make run ZEEK_LOGS=/opt/zeek/logs            your own logs"
-	@echo "  head -1 $(OUT)/alerts.ndjson                     an alert with its reasons and evidence"
-	@echo "  $(BINARY) stages                what is looked at"
-	@echo "  $(BINARY) replay --help"
+	@echo "  make run ZEEK_LOGS=/opt/zeek/logs          your own logs, until Ctrl-C"
+	@echo "  make replay ZEEK_LOGS=/opt/zeek/logs       finished logs in one go"
+	@echo "  head -1 $(OUT)/alerts.ndjson                   an alert with its reasons and evidence"
+	@echo "  $(BINARY) stages              what is looked at"
+
+# Empties only what a run before it wrote: a directory with anything else in it is left alone.
+replay: build
+	@if [ -d "$(OUT)-replay" ]; then (cd "$(OUT)-replay" && rm -f $(RESULTS)); fi
+	$(BINARY) replay --output "$(OUT)-replay" "$(or $(ZEEK_LOGS),sample/apt29-day1)"
 
 test: need
 	$(CARGO) test --locked --release --lib --bins --test all

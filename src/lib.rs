@@ -2,15 +2,19 @@
 //!
 //! The floors, what imports what, and what is not here: docs/ARCHITECTURE.md.
 
+pub mod api;
 pub mod base;
 pub mod cli;
 pub mod config;
 pub mod document;
 pub mod engine;
+pub mod read;
 pub mod record;
 pub mod replay;
 pub mod risk;
 pub mod sink;
 pub mod stage;
+pub mod state;
+pub mod tail;
 pub mod wiring;
 pub mod zeek;

@@ -1,12 +1,15 @@
 //! The one integration test binary: the program as its users have it, and the rules of the
 //! repository.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait and measure")]
 #![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test that fails says where")]
 
 mod allocations;
 mod bad_input;
 mod common;
 mod documents;
+mod emulator;
 mod laws;
+mod live;
 mod tidy;
 mod zeek_cases;

@@ -47,6 +47,10 @@ impl Sink for Nowhere {
         Ok(())
     }
 
+    fn written(&self) -> [u64; 2] {
+        [0; 2]
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -85,9 +89,10 @@ fn count(logs: &Path, expected: u64) -> u64 {
     let (files, skipped) = replay::discover(&[logs.to_owned()]);
     let inventory = replay::take_inventory(files, skipped, &settings);
     let lanes = wiring::lanes(&plan, &settings, inventory.lanes);
-    let core = wiring::core(&plan);
+    let mut core = wiring::core(&plan);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    let summary = engine::run(lanes, core, Box::new(Nowhere), &mut |_| {}).unwrap();
+    engine::run(lanes, &mut core, Box::new(Nowhere), &mut |_| {}).unwrap();
+    let summary = core.summary;
     let after = ALLOCATIONS.load(Ordering::Relaxed);
     let records: u64 = summary.logs.values().map(|counts| counts.records).sum();
     assert_eq!(records, expected);

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use crate::common::{Place, Run, conn, gzip, program};
+use crate::common::{Place, Run, conn, gzip, header, program};
 
 const GOOD: [&str; 2] =
     ["1700000000.0 C1 10.0.0.1 9.9.9.9 1.0 1", "1700000001.0 C2 10.0.0.1 9.9.9.9 1.0 1"];
@@ -104,6 +104,14 @@ fn random_bytes() {
     assert_eq!(run.uids(), ["C1", "C2"]);
     let reasons = run.reasons();
     assert!(reasons.len() > 1000);
+    let letters = run.letters();
+    let is_named = |name| {
+        letters.iter().any(|letter| letter["file"] == name)
+            || run.stdout.contains(&format!("{name}: gzip_corrupt"))
+    };
+    for name in ["conn.log", "dns.log.gz", "http.log"] {
+        assert!(is_named(name), "{name}: {}", run.stdout);
+    }
     let known = ["no_schema", "nul_block", "torn_record", "gzip_corrupt", "not_json"];
     let odd = reasons.iter().find(|reason| !known.iter().any(|known| reason.starts_with(known)));
     assert_eq!(odd, None);
@@ -124,6 +132,45 @@ fn things_that_are_no_files() {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
     }
     assert_eq!(place.replay_paths("fifo", &[fifo], &[]).code, Some(74));
+}
+
+/// Each directory is read once, under the name that has no link in it.
+#[test]
+fn links_from_everywhere_to_everywhere() {
+    let place = Place::new();
+    let names: Vec<String> = (0..10).map(|n| format!("z{n}")).collect();
+    for (n, name) in names.iter().enumerate() {
+        let row = GOOD[0].replace("C1", &format!("C{n}"));
+        place.write(&format!("{name}/conn.log"), (conn(&[&row]) + "torn").as_bytes());
+        for other in names.iter().filter(|other| *other != name) {
+            symlink(format!("../{other}"), place.logs().join(name).join(format!("a{other}")))
+                .unwrap();
+        }
+        symlink(format!("{name}/conn.log"), place.logs().join(format!("a{n}.log"))).unwrap();
+    }
+    let run = place.replay(&[]).ok();
+    let letters = run.letters();
+    let mut files: Vec<&str> = letters.iter().map(|it| it["file"].as_str().unwrap()).collect();
+    files.sort_unstable();
+    let expected: Vec<String> = names.iter().map(|name| format!("{name}/conn.log")).collect();
+    assert_eq!(files, expected);
+    let paths = [place.logs(), place.logs().join("z3"), place.logs().join("a4.log")];
+    let first = place.replay_paths("first", &paths, &[]).ok();
+    let reversed: Vec<_> = paths.iter().rev().cloned().collect();
+    assert_eq!(first.all(), place.replay_paths("second", &reversed, &[]).ok().all());
+}
+
+#[test]
+fn names_that_speak_to_a_terminal() {
+    let place = Place::with(&[("conn.log", conn(&GOOD).as_bytes())]);
+    symlink("nowhere", place.logs().join("\u{1b}[31mconn\u{9b}1m\n.log")).unwrap();
+    let run = place.replay(&[]).ok();
+    let alone = place.replay_paths("alone", &[place.logs().join("\u{1b}[2J")], &[]);
+    for text in [&run.stdout, &run.stderr, &alone.stderr] {
+        assert!(text.contains("\\u{1b}["), "{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert!(!text.contains("\n.log"), "{text}");
+    }
 }
 
 #[test]
@@ -169,6 +216,28 @@ fn gzip_cut_short_or_corrupt() {
     assert_eq!((members.uids().len(), members.letters().len()), (2000, 0));
 }
 
+/// Neither a record nor a dead letter comes of them, so the summary has to say why.
+#[test]
+fn gzip_without_a_row() {
+    let whole = gzip(conn(&GOOD).as_bytes());
+    let header = gzip(conn(&[]).as_bytes());
+    for (name, bytes) in [
+        ("conn.log.gz", &whole[..30]),
+        ("conn.log.gz", &header[..header.len() - 4]),
+        ("dns.log.gz", b"\x1f\x8bGARBAGE"),
+        ("foo.gz", b"\x1f\x8bGARBAGE"),
+    ] {
+        let place = Place::with(&[("good.log", conn(&GOOD).as_bytes()), (name, bytes)]);
+        let run = place.replay(&["--strict"]);
+        assert_eq!(run.code, Some(65), "{name}: {}", run.stdout);
+        assert_eq!(run.uids(), ["C1", "C2"]);
+        assert!(run.stdout.contains(&format!("{name}: gzip_corrupt: ")), "{}", run.stdout);
+        let alone = place.replay_paths("alone", &[place.logs().join(name)], &[]);
+        assert_eq!(alone.code, Some(74), "{name}");
+        assert!(alone.stderr.contains("gzip_corrupt"), "{}", alone.stderr);
+    }
+}
+
 #[test]
 fn a_header_that_changes_in_mid_file() {
     let log = conn(&GOOD) + "#fields\tuid\tts\n#types\tstring\ttime\nC3\t1700000005.0\n";
@@ -203,6 +272,23 @@ fn the_wrong_logs_name() {
     let mixed = b"{\"_path\":\"conn\",\"ts\":1,\"uid\":\"C1\"}\n{\"_path\":\"dns\",\"ts\":1}\n";
     let run = Place::with(&[("conn.log", mixed)]).replay(&[]).ok();
     assert!(run.reasons()[0].starts_with("foreign_log"));
+}
+
+/// Also of logs that are not ours, and of a second filter's path.
+#[test]
+fn records_of_another_log_in_mid_file() {
+    for other in ["dns", "dns-2", "ssl", "weird"] {
+        let path = |path, uid| format!("{{\"_path\":\"{path}\",\"ts\":1,\"uid\":\"{uid}\"}}\n");
+        let json = [path("conn", "C1"), path(other, "X"), path("conn-2", "C2")].concat();
+        let rows = header(other, "ts uid", "time string") + "1700000000.5\tX\n";
+        let tsv = [conn(&GOOD[..1]), rows, conn(&GOOD[1..])].concat();
+        for log in [json, tsv] {
+            let run = Place::with(&[("conn.log", log.as_bytes())]).replay(&[]).ok();
+            assert_eq!(run.uids(), ["C1", "C2"], "{other}");
+            assert_eq!(run.letters().len(), 1, "{other}");
+            assert!(run.reasons()[0].starts_with("foreign_log"), "{other}");
+        }
+    }
 }
 
 #[test]
@@ -247,6 +333,7 @@ fn a_full_disk() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(74), "{stderr}");
     assert!(stderr.contains("cannot write") && stderr.contains("events.ndjson"), "{stderr}");
+    assert_eq!(stderr.matches("events.ndjson").count(), 1, "{stderr}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What holds for every replay: same input, same bytes; nothing lost, nothing twice; the form of a
 //! log does not matter.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
@@ -30,6 +31,19 @@ fn the_order_of_arguments_does_not_matter() {
     let third = place.replay_paths("c", &[paths.clone(), vec![sample()]].concat(), &[]).ok();
     assert_eq!(first.all(), second.all());
     assert_eq!(first.all(), third.all());
+}
+
+#[test]
+fn the_order_and_spelling_of_internal_networks_do_not_matter() {
+    let place = Place::new();
+    let networks = ["--internal", "10.0.0.0/8", "--internal", "192.168.0.0/16"];
+    let spelled = [&["--internal", "192.168.7.7/16"], &networks[..]].concat();
+    let config = ["--set", r#"sensor.internal=["192.168.0.0/16","10.0.0.0/8"]"#];
+    let first = place.replay_paths("a", &[sample()], &networks).ok();
+    let second = place.replay_paths("b", &[sample()], &spelled).ok();
+    let third = place.replay_paths("c", &[sample()], &config).ok();
+    assert!(first.all() == second.all() && first.all() == third.all());
+    assert!(!first.alerts().is_empty());
 }
 
 /// One file of `rows`, and the same rows in several files, in other forms.
@@ -65,8 +79,14 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
     list
 }
 
-/// Alerts and risk without the places in files, which differ from form to form.
+/// Alerts and risk without the places in files, which differ from form to form: events by uid.
 fn scores(run: &Run) -> Vec<Value> {
+    let events = run.events().into_iter();
+    let uid =
+        |event: &Value| event["zeek"].as_object().unwrap().values().next().unwrap()["uid"].clone();
+    let uids: BTreeMap<String, Value> = events
+        .map(|event| (event["event"]["id"].as_str().unwrap().to_owned(), uid(&event)))
+        .collect();
     let mut all = run.alerts();
     for alert in &mut all {
         for record in alert["ueba"]["evidence"].as_array_mut().unwrap() {
@@ -75,7 +95,9 @@ fn scores(run: &Run) -> Vec<Value> {
     }
     for mut risk in run.risk() {
         for part in risk["ueba"]["contributions"].as_array_mut().unwrap() {
-            part["evidence"] = json!(part["evidence"].as_array().unwrap().len());
+            for id in part["evidence"].as_array_mut().unwrap() {
+                *id = uids[id.as_str().unwrap()].clone();
+            }
         }
         all.push(risk);
     }
@@ -128,6 +150,80 @@ fn tsv_and_json_give_the_same_scores() {
         });
     }
     assert_eq!(zeek, again);
+}
+
+#[test]
+fn equal_findings_in_several_files_are_told_apart_by_what_they_say() {
+    let rows = |file: usize| -> Vec<String> {
+        let row = |n: usize| {
+            let address = format!("198.51.100.{}", n % 7);
+            format!(
+                "17000000{n:02}.0|C{file}x{n}|10.0.0.5|203.0.113.9|BREW|{address}|/|1.1|200|-|-"
+            )
+        };
+        (0..60).map(row).collect()
+    };
+    let names = ["a", "b", "c"];
+    let (tsv, json) = (Place::new(), Place::new());
+    for (file, name) in names.into_iter().enumerate() {
+        let rows = rows(file);
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let log = http(&rows);
+        tsv.write(&format!("{name}.log"), log.as_bytes());
+        let alone = Place::with(&[("http.log", log.as_bytes())]).replay(&[]).ok();
+        json.write(&format!("{name}.json"), as_json(&alone, "http").as_bytes());
+    }
+    assert_eq!(scores(&tsv.replay(&[]).ok()), scores(&json.replay(&[]).ok()));
+}
+
+#[test]
+fn what_is_a_record_does_not_depend_on_who_asks() {
+    let log = conn(&["1700000000.0 C1 10.0.0.5 203.0.113.9 90000.0 BAD"]);
+    let place = Place::with(&[("conn.log", log.as_bytes())]);
+    for (name, set) in [("all", "event.emit=all"), ("none", "event.emit=none")] {
+        let run = place.replay_as(name, &["--set", set]).ok();
+        assert_eq!(run.reasons(), ["bad_field 205 49"], "{set}");
+        assert_eq!(run.alerts().len(), 0, "{set}");
+    }
+}
+
+/// Durations, of `open_conn` or `conn`, in hours; how many alerts they make at `alert`.
+fn check_alerts(alert: &str, logs: &[(&str, f64, &str)], expected: usize) {
+    let place = Place::new();
+    for (number, (name, hours, uid)) in logs.iter().enumerate() {
+        let mut log = header(
+            name,
+            "ts uid id.orig_h id.resp_h id.resp_p duration",
+            "time string addr addr port interval",
+        );
+        log += &format!(
+            "17000000{number:02}.0\t{uid}\t10.0.0.5\t203.0.113.9\t{number}\t{}\n",
+            hours * 3600.0
+        );
+        // One connection has one beginning.
+        let log = if *uid == "-" {
+            log
+        } else {
+            log.replace(&format!("17000000{number:02}"), "1700000000")
+        };
+        place.write(&format!("{name}.{number}.log"), log.as_bytes());
+    }
+    let run = place.replay(&["--set", &format!("stage.long-connection.alert={alert}")]).ok();
+    assert_eq!(run.alerts().len(), expected, "{alert} {logs:?}");
+}
+
+#[test]
+fn a_long_connection_alerts_once_when_its_score_reaches_the_mark() {
+    check_alerts(
+        "0.6",
+        &[("open_conn", 9.0, "C1"), ("open_conn", 20.0, "C1"), ("conn", 70.0, "C1")],
+        1,
+    );
+    check_alerts("0.5", &[("open_conn", 4.5, "C1"), ("conn", 7.9, "C1")], 1);
+    check_alerts("0.5", &[("open_conn", 4.5, "C1"), ("open_conn", 7.0, "C1")], 1);
+    check_alerts("0", &[("conn", 25.0, "C1")], 1);
+    check_alerts("0.6", &[("conn", 25.0, "-"), ("conn", 25.0, "-")], 2);
+    check_alerts("0.6", &[("conn", 0.9, "C1")], 0);
 }
 
 #[test]
@@ -269,4 +365,30 @@ fn three_hundred_loggers_at_once() {
     let second = place.replay_as("b", &[]).ok();
     assert_eq!(first.all(), second.all());
     assert_eq!(first.uids().len(), 1500);
+}
+
+#[test]
+fn a_replay_in_two_parts_is_one_replay() {
+    let rows = |from: usize, to: usize| -> Vec<String> {
+        let row = |n: usize| {
+            let (ts, method) =
+                (1_700_000_000 + n * 60, if n.is_multiple_of(3) { "BREW" } else { "GET" });
+            format!("{ts}.0|C{n}|10.0.0.{}|203.0.113.9|{method}|198.51.100.1|/|1.1|200|-|-", n % 4)
+        };
+        (from..to).map(row).collect()
+    };
+    let log = |rows: &[String]| http(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let (first, second) = (log(&rows(0, 200)), log(&rows(200, 400)));
+    let both = Place::with(&[("a.log", first.as_bytes()), ("b.log", second.as_bytes())]);
+    let whole = both.replay(&[]).ok();
+    let state = both.path().join("state");
+    let part = |name: &str, paths: &[PathBuf]| {
+        both.replay_paths(name, paths, &["--state", state.to_str().unwrap()]).ok()
+    };
+    let (a, b) = (both.logs().join("a.log"), both.logs().join("b.log"));
+    let one = part("one", std::slice::from_ref(&a));
+    let two = part("two", &[a, b]);
+    assert_eq!([one.events(), two.events()].concat(), whole.events(), "a.log is not read again");
+    assert_eq!([one.alerts(), two.alerts()].concat(), whole.alerts());
+    assert_eq!(two.risk().last(), whole.risk().last(), "the state goes on where it was left");
 }

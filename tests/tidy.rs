@@ -13,11 +13,15 @@ const FLOORS: &[(&str, u32)] = &[
     ("risk", 3),
     ("document", 3),
     ("engine", 4),
-    ("replay", 5),
-    ("sink", 5),
-    ("config", 6),
-    ("wiring", 7),
-    ("cli", 8),
+    ("read", 5),
+    ("api", 6),
+    ("replay", 6),
+    ("sink", 6),
+    ("state", 6),
+    ("tail", 6),
+    ("config", 7),
+    ("wiring", 8),
+    ("cli", 9),
 ];
 
 fn root() -> PathBuf {
@@ -114,6 +118,21 @@ fn files_say_what_they_are_for_and_stay_readable() {
 }
 
 #[test]
+fn modules_name_their_floor() {
+    for (module, floor) in FLOORS {
+        let paths = [format!("src/{module}/mod.rs"), format!("src/{module}.rs")];
+        let text = paths.iter().find_map(|path| fs::read_to_string(root().join(path)).ok());
+        let text = text.unwrap_or_else(|| panic!("{module} is neither {paths:?}"));
+        assert!(text.starts_with(&format!("//! Floor {floor}: ")), "{module} is on floor {floor}");
+    }
+    let architecture = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    for (module, floor) in FLOORS {
+        let row = format!("| {floor} | `{module}` |");
+        assert!(architecture.contains(&row), "ARCHITECTURE.md lacks {row}");
+    }
+}
+
+#[test]
 fn unsafe_code_stands_in_one_module() {
     let word = ["un", "safe {"].concat();
     let with: Vec<String> = sources()
@@ -143,5 +162,30 @@ fn documents_are_there() {
     let architecture = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     for (module, _) in FLOORS {
         assert!(architecture.contains(&format!("`{module}")), "ARCHITECTURE.md lacks {module}");
+    }
+}
+
+#[test]
+fn every_fault_has_its_test() {
+    let table = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let mut tests = String::new();
+    for (_, text) in sources() {
+        tests += &text;
+    }
+    for file in
+        ["live.rs", "live/faults.rs", "live/service.rs", "laws.rs", "zeek_cases.rs", "bad_input.rs"]
+    {
+        tests += &fs::read_to_string(root().join("tests").join(file)).unwrap();
+    }
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| F")).collect();
+    assert!(rows.len() > 30, "the table was not found");
+    for row in rows {
+        let cell = row.split('|').nth(3).unwrap();
+        let name = cell.split('`').nth(1).unwrap();
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+    let faults = fs::read_to_string(root().join("tests/live/faults.rs")).unwrap();
+    for name in faults.split("\nfn f").skip(1).map(|rest| rest.split('(').next().unwrap()) {
+        assert!(table.contains(&format!("f{name}")), "docs/faults.md lacks f{name}");
     }
 }

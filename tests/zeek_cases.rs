@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use zeek_ueba::base::limits::{BATCH_BYTES_MAX, DEAD_LETTER_BYTES};
 use zeek_ueba::record::Log;
 use zeek_ueba::record::schema::ColumnId;
-use zeek_ueba::zeek::{Settings, configured};
+use zeek_ueba::zeek::{Parser, Settings, configured};
 
 use notation::{Case, Input};
 use reading::{Entry, Reading, read, tiles};
@@ -58,6 +59,23 @@ fn every_case_is_somewhere() {
     let all: BTreeSet<u32> = (1..=44).collect();
     assert_eq!(&here | &elsewhere, all, "neither a file nor in the list");
     assert!(here.is_disjoint(&elsewhere), "a file and in the list");
+}
+
+#[test]
+fn lines_that_are_no_records_fill_a_batch_with_their_bytes() {
+    let file = [b"lorem ipsum ".repeat(6000), b"\n".to_vec()].concat().repeat(100);
+    let settings = settings(Log::Conn);
+    let (mut parser, mut batch) = (Parser::new(&settings), settings.batch());
+    let (mut at, mut rejects) = (0, 0);
+    while at < file.len() {
+        let progress = parser.parse(&file[at..], 1024, &mut batch);
+        let bytes: usize = batch.rejects.iter().map(|reject| reject.raw.len()).sum();
+        assert!(progress.is_full == (bytes >= BATCH_BYTES_MAX), "{bytes} bytes of rejects");
+        assert!(bytes < BATCH_BYTES_MAX + DEAD_LETTER_BYTES, "{bytes} bytes of rejects");
+        (at, rejects) = (at + progress.consumed, rejects + batch.rejects.len());
+        batch.clear();
+    }
+    assert_eq!(rejects, 100);
 }
 
 /// Reads each input of a case whole, in its writes and in small pieces, and compares.

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use ipnet::IpNet;
 
 /// An address; IPv4 is kept in its mapped form, so that `::ffff:10.0.0.1` equals `10.0.0.1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Addr(u128);
 
 const MAPPED: u128 = 0xffff_0000_0000;

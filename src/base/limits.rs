@@ -55,8 +55,12 @@ pub const REASONS_MAX: usize = 5;
 /// Records that one finding or one contribution points to.
 pub const EVIDENCE_MAX: usize = 5;
 
-/// Cells (minute, stage, entity, subject) that wait for their minute to close.
-pub const WINDOW_CELLS_MAX: usize = 500_000;
+/// Bytes of cells (minute, stage, entity, subject) that wait for their minute to close.
+pub const WINDOW_BYTES_MAX: usize = 64 << 20;
+
+/// Entities and modules whose evidence waits for its minute to close: a sweep from forged addresses
+/// must not fill the memory.
+pub const PENDING_MAX: usize = 50_000;
 
 /// Findings remembered so that none alerts twice.
 pub const SUBJECTS_MAX: usize = 500_000;
@@ -66,6 +70,10 @@ pub const SUBJECT_BYTES_MAX: usize = 256;
 
 /// Bytes of a uid that a finding carries: Zeek's have 18.
 pub const UID_BYTES_MAX: usize = 64;
+
+/// Rows that a stage does not see after it panicked: enough that a hostile host cannot make it
+/// panic often, few enough that a busy sensor misses it for seconds only.
+pub const QUARANTINE_ROWS: u64 = 10_000;
 
 /// Directories deep that `replay` follows below a path.
 pub const DIRECTORY_DEPTH_MAX: usize = 16;

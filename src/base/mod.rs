@@ -4,6 +4,8 @@
 //! Not here: anything that knows what a Zeek log, a stage or a document is.
 
 pub mod address;
+pub mod clock;
+pub mod codec;
 pub mod hash;
 pub mod keys;
 pub mod limits;

@@ -5,8 +5,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A score in [0, 1], in parts per million, rounded once where it leaves its stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Ppm(u32);
 
 impl Ppm {
@@ -33,7 +37,9 @@ impl fmt::Display for Ppm {
 }
 
 /// Points of a risk score, in millionths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Points(pub u64);
 
 impl Points {

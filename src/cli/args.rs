@@ -35,12 +35,22 @@ const VERSION: &str =
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Follow Zeek's logs while it writes them, until SIGTERM or SIGINT.
+    Run(Run),
     /// Run finished logs through the pipeline: events, alerts, risk and dead letters as NDJSON.
     Replay(Replay),
     /// Show every mistake of the configuration.
     Check,
     /// Show the stages: what each reads, finds and can be told.
     Stages,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Take over a state of another `sensor.id`: ids of events change.
+    #[arg(long)]
+    pub accept_new_sensor_id: bool,
 }
 
 /// Arguments of `replay`.
@@ -55,6 +65,13 @@ pub struct Replay {
     /// A network that is internal; given, these alone decide. May be given many times.
     #[arg(long, value_name = "CIDR")]
     pub internal: Vec<IpNet>,
+    /// Start from the state in DIR and leave it there; what it has read already is not read again.
+    #[arg(long, value_name = "DIR", conflicts_with = "journal")]
+    pub state: Option<PathBuf>,
+    /// Follow the journal of a daemon (STATE/journal), whose logs are below PATH: what it wrote
+    /// comes out to the byte.
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
     /// Exit with 65 if any line or file could not be read.
     #[arg(long)]
     pub strict: bool,

@@ -1,4 +1,4 @@
-//! Floor 7: commands, their arguments, their output, their exit codes.
+//! Floor 9: commands, their arguments, their output, their exit codes.
 
 /// Appends a line to a string.
 macro_rules! line {
@@ -11,15 +11,18 @@ macro_rules! line {
 mod args;
 mod check;
 mod exit;
+mod log;
 mod replay;
+mod run;
+mod service;
 mod stages;
 mod summary;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing::Level;
 
 pub use args::{Args, Command};
 pub use exit::Exit;
@@ -38,9 +41,10 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    start_log(&args);
+    let limit = log::start(&args);
     let result = match &args.command {
         Command::Replay(replay) => replay::run(&args, replay),
+        Command::Run(run) => run::run(&args, run, &limit),
         Command::Check => check::run(&args),
         Command::Stages => stages::run(),
     };
@@ -96,17 +100,12 @@ fn tell(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-fn start_log(args: &Args) {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => Level::ERROR,
-        (false, 0) => Level::WARN,
-        (false, 1) => Level::INFO,
-        (false, _) => Level::DEBUG,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
-    let log = log.with_target(false).with_ansi(false);
-    match args.log_format {
-        args::LogFormat::Text => log.without_time().init(),
-        args::LogFormat::Json => log.json().without_time().init(),
+/// A path, or what the system says of one, as a terminal may have it: characters that would speak
+/// to it are escaped.
+fn shown(text: impl Display) -> String {
+    let mut out = String::new();
+    for c in text.to_string().chars() {
+        if c.is_control() { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
+    out
 }

@@ -5,48 +5,79 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::engine::{self, Failure};
 use crate::replay::{Inventory, discover, take_inventory};
 use crate::sink::{CannotOpen, Ndjson};
+use crate::state::CannotOpen as CannotOpenState;
 use crate::wiring;
 
 use super::args::{Args, Replay};
 use super::exit::Exit;
-use super::{Failed, plan, print, summary};
+use super::{Failed, plan, print, shown, summary};
 
 /// Reads what there is, writes what it means, prints a summary.
 pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
     let mut plan = plan(args)?;
     if !replay.internal.is_empty() {
-        plan.internal = Some(replay.internal.clone());
+        plan.set_internal(&replay.internal);
     }
-    let sink = Ndjson::create(&replay.output).map_err(|error| {
-        let exit = if matches!(error, CannotOpen::Io(..)) { Exit::Io } else { Exit::Usage };
-        Failed::new(exit, error)
-    })?;
+    Ndjson::check(&replay.output).map_err(cannot_open)?;
     let settings = wiring::parsers(&plan);
     let (files, skipped) = discover(&replay.paths);
     let mut inventory = take_inventory(files, skipped, &settings);
     for skipped in &inventory.skipped {
-        tracing::warn!(path = %skipped.path.display(), reason = skipped.reason, "skipped");
+        let path = shown(skipped.path.display());
+        tracing::warn!(path = %path, reason = skipped.reason, "skipped");
     }
     for (twin, of) in &inventory.twins {
-        tracing::info!(path = %twin.path.display(), of = %of.path.display(), "copy, read once");
+        let (path, of) = (shown(twin.path.display()), shown(of.path.display()));
+        tracing::info!(path = %path, of = %of, "copy, read once");
     }
     if nothing_was_readable(&inventory) {
         let error = anyhow::anyhow!("nothing could be read: {}", reasons(&inventory));
         return Err(Failed::new(Exit::Io, error));
     }
+    // Only now: what fails before leaves nothing that stands in the way of the next try.
+    let sink = Ndjson::create(&replay.output).map_err(cannot_open)?;
+    if let Some(journal) = &replay.journal {
+        let files = std::mem::take(&mut inventory.lanes).into_values().flatten().collect();
+        let result = wiring::retrace::run(&plan, &settings, journal, files, sink)
+            .map_err(|error| Failed::new(Exit::Io, error))?;
+        print(&summary::text(&result, &inventory, &replay.output))?;
+        return Ok(Exit::Done);
+    }
+    let mut core = wiring::core(&plan);
+    let mut kept = match &replay.state {
+        Some(state) => Some(wiring::kept::open(&plan, state, &mut core).map_err(cannot_start)?),
+        None => None,
+    };
+    let mut files = std::mem::take(&mut inventory.lanes);
+    if let Some(kept) = &mut kept {
+        kept.leave_out_known(&mut files);
+    }
     let bar = progress_bar(args.quiet, inventory.bytes);
-    let lanes = wiring::lanes(&plan, &settings, std::mem::take(&mut inventory.lanes));
-    let core = wiring::core(&plan);
-    let result = engine::run(lanes, core, Box::new(sink), &mut |bytes| bar.inc(bytes));
+    let lanes = wiring::lanes(&plan, &settings, files);
+    let result = engine::run(lanes, &mut core, Box::new(sink), &mut |bytes| bar.inc(bytes));
     bar.finish_and_clear();
-    let result = result.map_err(|failure| {
+    result.map_err(|failure| {
         let exit = if matches!(failure, Failure::Sink(_)) { Exit::Io } else { Exit::Bug };
         Failed::new(exit, failure)
     })?;
+    let result = core.summary.clone();
+    if let Some(kept) = kept {
+        kept.leave(&mut core).map_err(|error| Failed::new(Exit::Io, error))?;
+    }
     print(&summary::text(&result, &inventory, &replay.output))?;
     let rejects: u64 = result.logs.values().map(engine::Counts::rejects).sum();
     let is_clean = rejects == 0 && inventory.skipped.is_empty();
     Ok(if replay.strict && !is_clean { Exit::Data } else { Exit::Done })
+}
+
+fn cannot_start(error: CannotOpenState) -> Failed {
+    let exit = if error.is_configuration() { Exit::Config } else { Exit::Io };
+    Failed::new(exit, error)
+}
+
+fn cannot_open(error: CannotOpen) -> Failed {
+    let exit = if matches!(error, CannotOpen::Io(..)) { Exit::Io } else { Exit::Usage };
+    Failed::new(exit, error)
 }
 
 fn nothing_was_readable(inventory: &Inventory) -> bool {
@@ -58,7 +89,7 @@ fn reasons(inventory: &Inventory) -> String {
         .skipped
         .iter()
         .take(5)
-        .map(|skipped| format!("{}: {}", skipped.path.display(), skipped.reason))
+        .map(|skipped| shown(format!("{}: {}", skipped.path.display(), skipped.reason)))
         .collect();
     if reasons.is_empty() { "there are no files".to_owned() } else { reasons.join("; ") }
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::engine::{Counts, Summary};
+use crate::engine::{Counts, Peak, Summary};
 use crate::replay::Inventory;
+
+use super::shown;
 
 /// Entities that are shown.
 const TOP: usize = 10;
@@ -21,6 +23,19 @@ pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> S
     for (reason, count) in &total.rejected {
         line!(out, "rejected   {count} x {}", reason.name());
     }
+    for (label, count, what) in [
+        ("lines", total.empty_lines, "empty lines, ignored"),
+        ("times", total.early, "more than a day ahead of their log; they count where it stands"),
+        (
+            "times",
+            total.out_of_range,
+            "more than seven days from their log; their events are tagged",
+        ),
+    ] {
+        if count > 0 {
+            line!(out, "{label:<10} {} {what}", grouped(count));
+        }
+    }
     files(&mut out, inventory);
     for (detector, count) in &summary.alerts {
         line!(out, "alerts     {} x {detector}", grouped(*count));
@@ -33,8 +48,17 @@ pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> S
         line!(out, "no room    for {} cells of windows", summary.cells_dropped);
     }
     top(&mut out, summary);
-    line!(out, "\nwritten to {}", output.display());
+    line!(out, "\nwritten to {}", shown(output.display()));
     out
+}
+
+/// One line for an entity whose score rose.
+pub(super) fn risen(entity: &str, peak: &Peak) -> String {
+    let why = peak
+        .modules
+        .first()
+        .map_or_else(String::new, |(module, _, why)| format!("{module}: {why}"));
+    format!("{:>7.1}  {:<8}  {entity}  {why}\n", peak.score.0 as f64 / 1e6, peak.level)
 }
 
 fn row(out: &mut String, name: &str, counts: &Counts) {
@@ -64,7 +88,7 @@ fn files(out: &mut String, inventory: &Inventory) {
         line!(out, "files      {}", notes.join(" · "));
     }
     for skipped in inventory.skipped.iter().take(TOP) {
-        line!(out, "skipped    {}: {}", skipped.path.display(), skipped.reason);
+        line!(out, "skipped    {}: {}", shown(skipped.path.display()), shown(&skipped.reason));
     }
 }
 

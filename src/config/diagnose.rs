@@ -3,6 +3,7 @@
 //! Here belong wording and suggestions. Finding a mistake belongs to `raw` and `read`.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// More mistakes than this help nobody.
 pub(super) const MISTAKES_MAX: usize = 100;
@@ -158,7 +159,7 @@ impl Mistake {
 
     /// An element of a list of networks that is none.
     pub(super) fn bad_cidr(place: Place, found: &str) -> Self {
-        let hint = match found.parse::<std::net::IpAddr>() {
+        let hint = match found.parse::<IpAddr>() {
             Ok(ip) if ip.is_ipv4() => format!("a single address is \"{ip}/32\""),
             Ok(ip) => format!("a single address is \"{ip}/128\""),
             Err(_) => "an address and the bits of its prefix, such as \"10.0.0.0/8\"".to_owned(),
@@ -186,11 +187,32 @@ impl Mistake {
         Self::new(place, format!("{key} {rule}"))
     }
 
+    /// An `http.listen` that is no address, or one that others can reach.
+    pub(super) fn bad_listen(place: Place, found: Option<IpAddr>) -> Self {
+        let (rule, hint) = match found {
+            Some(addr) => (
+                format!("must be a loopback address, not {addr}"),
+                "127.0.0.1 or [::1]: this release has neither tokens nor TLS; a proxy before it may",
+            ),
+            None => (
+                "must be an address and a port".to_owned(),
+                "such as \"127.0.0.1:8080\"; \"\" listens nowhere",
+            ),
+        };
+        Self { hint: Some(hint.to_owned()), ..Self::bad_text(place, "http.listen", &rule) }
+    }
+
     /// An entry of `event.redact` that names no field.
     pub(super) fn bad_redact(place: Place, found: &str, logs: &[&str]) -> Self {
         let hint = format!("<log>.<field> or <log>.<field>:userinfo; logs: {}", logs.join(", "));
         let message = format!("{} does not name a field of a log", quoted(found));
         Self { hint: Some(hint), ..Self::new(place, message) }
+    }
+
+    /// A field that `whose` has not, and that is nearly the one called `near`.
+    pub(super) fn slip(place: Place, key: &str, found: &str, whose: &str, near: &str) -> Self {
+        let message = format!("{key} names the field {}, which {whose}", quoted(found));
+        Self { hint: Some(did_you_mean(near)), ..Self::new(place, message) }
     }
 
     /// Stands for the mistakes beyond the greatest number that is shown.
@@ -232,7 +254,7 @@ fn did_you_mean(near: &str) -> String {
 }
 
 /// The known name that a slip or two of the finger turns into `name`, if there is one.
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     if name.chars().count() > QUOTED_CHARS_MAX {
         return None; // the distance costs the product of both lengths
     }

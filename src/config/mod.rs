@@ -1,4 +1,4 @@
-//! Floor 6: the configuration: what the user wrote (`raw`), what may be written (`schema`), every
+//! Floor 7: the configuration: what the user wrote (`raw`), what may be written (`schema`), every
 //! mistake at once (`read`, `diagnose`), and what it comes to (`plan`).
 //!
 //! Not here: what the values do.
@@ -22,7 +22,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 pub use diagnose::Mistake;
-pub use plan::{Emit, Plan, Redact, Shown, StagePlan};
+pub use plan::{Plan, StagePlan};
 pub use schema::{SECTIONS, StageKeys};
 
 use crate::base::limits::CONFIG_BYTES_MAX;

@@ -1,12 +1,18 @@
 //! What the configuration comes to: every value resolved, none of them impossible.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::read::{Tables, parse_redact};
-use super::schema::{LOGS, StageKeys};
+use super::read::{Tables, distinct, parse_redact};
+use super::schema::StageKeys;
 use crate::base::keys::{Settings, Value};
+use crate::document::{Rule, Shown};
+use crate::engine::Emit;
+use crate::record::Log;
 
 /// The resolved configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,12 +21,16 @@ pub struct Plan {
     pub sensor_id: String,
     /// `sensor.internal`, where it is given.
     pub internal: Option<Vec<IpNet>>,
+    /// `source.roots`.
+    pub roots: Vec<PathBuf>,
+    /// `source.backfill`.
+    pub backfill: bool,
     /// `source.line_bytes_max`.
     pub line_bytes_max: usize,
     /// `source.lateness`, in microseconds.
     pub lateness_us: i64,
     /// `source.fields`, by log.
-    pub fields: BTreeMap<&'static str, Vec<String>>,
+    pub fields: BTreeMap<Log, Vec<String>>,
     /// `source.alias`.
     pub alias: BTreeMap<String, String>,
     /// `event.emit`.
@@ -28,7 +38,7 @@ pub struct Plan {
     /// `event.fields`.
     pub shown: Shown,
     /// `event.redact`.
-    pub redact: Vec<Redact>,
+    pub redact: Vec<Rule>,
     /// Whether an address is one entity for each sensor (`entity.scope`).
     pub by_sensor: bool,
     /// Whether an IPv6 entity is a /64 (`entity.ipv6`).
@@ -37,41 +47,18 @@ pub struct Plan {
     pub entities_max: usize,
     /// `risk.half_life`, in microseconds.
     pub half_life_us: i64,
+    /// `sink.ndjson.dir`.
+    pub ndjson: PathBuf,
+    /// `http.listen`: where to listen, if anywhere.
+    pub listen: Option<SocketAddr>,
+    /// `state.dir`.
+    pub state: PathBuf,
+    /// `state.journal_max`.
+    pub journal_max: u64,
+    /// `state.commit_every`.
+    pub commit_every: Duration,
     /// `[stage]`, in the order of the stage table.
     pub stages: Vec<StagePlan>,
-}
-
-/// `event.emit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emit {
-    /// Every record.
-    All,
-    /// Records with a score.
-    Scored,
-    /// None.
-    None,
-}
-
-/// `event.fields`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// Both.
-    Both,
-    /// The Elastic Common Schema's.
-    Ecs,
-    /// Zeek's.
-    Zeek,
-}
-
-/// An entry of `event.redact`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redact {
-    /// The log.
-    pub log: String,
-    /// The field.
-    pub field: String,
-    /// Whether only user and password of a URI in it are hidden.
-    pub userinfo: bool,
 }
 
 /// `[stage.<name>]`.
@@ -94,16 +81,19 @@ impl Plan {
     pub(super) fn new(tables: &Tables, stages: &[StageKeys]) -> Self {
         let (sensor, source) = (&tables["sensor"], &tables["source"]);
         let (event, entity) = (&tables["event"], &tables["entity"]);
-        let names = |log: &&'static str| match tables["source.fields"].get(log) {
-            Some(Value::TextList(names)) => Some((*log, names.clone())),
+        let state = &tables["state"];
+        let names = |log: Log| match tables["source.fields"].get(log.name()) {
+            Some(Value::TextList(names)) => Some((log, names.clone())),
             _ => None,
         };
         Self {
             sensor_id: sensor.text("id").to_owned(),
             internal: sensor.get("internal").map(|_| sensor.cidrs("internal").to_vec()),
+            roots: source.list("roots").iter().map(PathBuf::from).collect(),
+            backfill: source.flag("backfill"),
             line_bytes_max: usize::try_from(source.bytes("line_bytes_max")).unwrap_or(usize::MAX),
             lateness_us: source.micros("lateness"),
-            fields: LOGS.iter().filter_map(names).collect(),
+            fields: Log::ALL.into_iter().filter_map(names).collect(),
             alias: source.map("alias").clone(),
             emit: match event.text("emit") {
                 "scored" => Emit::Scored,
@@ -120,8 +110,18 @@ impl Plan {
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             half_life_us: tables["risk"].micros("half_life"),
+            ndjson: tables["sink.ndjson"].text("dir").into(),
+            listen: tables["http"].text("listen").parse().ok(),
+            state: state.text("dir").into(),
+            journal_max: state.bytes("journal_max"),
+            commit_every: Duration::from_micros(state.micros("commit_every").unsigned_abs()),
             stages: stages.iter().map(|stage| StagePlan::new(stage, tables)).collect(),
         }
+    }
+
+    /// Says who is internal instead of the configuration.
+    pub fn set_internal(&mut self, networks: &[IpNet]) {
+        self.internal = Some(distinct(networks));
     }
 
     /// The part of the configuration that ids of alerts and risk depend on: `[stage]`, `[entity]`,

@@ -4,16 +4,18 @@
 //! the program belongs to `plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use toml::de::DeValue;
 
-use super::diagnose::{MISTAKES_MAX, Mistake, Place, segment};
-use super::plan::Redact;
+use super::diagnose::{MISTAKES_MAX, Mistake, Place, nearest, segment};
 use super::raw::{At, Entry, Literal, Node, Raw};
-use super::schema::{LOGS, Schema, Section, Slot};
+use super::schema::{Schema, Section, Slot};
 use super::unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 use crate::base::keys::{KeyDef, Kind, Settings, Value};
+use crate::document::{Redaction, Rule};
+use crate::record::Log;
 
 /// Longest name of a sensor; it stands in every event.
 const SENSOR_ID_BYTES_MAX: usize = 128;
@@ -47,16 +49,42 @@ pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> Result<Tables, Vec<Mistake
 }
 
 /// An entry of `event.redact`, where it names a field.
-pub(super) fn parse_redact(text: &str) -> Option<Redact> {
+pub(super) fn parse_redact(text: &str) -> Option<Rule> {
     let (log, rest) = text.split_once('.')?;
-    let (field, userinfo) = match rest.split_once(':') {
-        Some((field, "userinfo")) => (field, true),
+    let (field, redaction) = match rest.split_once(':') {
+        Some((field, "userinfo")) => (field, Redaction::Userinfo),
         Some(_) => return None,
-        None => (rest, false),
+        None => (rest, Redaction::Whole),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    let names_field = !field.is_empty() && field.chars().all(plain) && LOGS.contains(&log);
-    names_field.then(|| Redact { log: log.to_owned(), field: field.to_owned(), userinfo })
+    let log = Log::ALL.into_iter().find(|known| known.name() == log)?;
+    // The name that documents have: `id_orig_h` is another spelling of `id.orig_h`.
+    let column = log.column(field.as_bytes());
+    let field = column.map_or(field, |id| log.column_name(id)).to_owned();
+    let names_field = !field.is_empty() && field.chars().all(plain);
+    names_field.then_some(Rule { log, field, redaction })
+}
+
+/// Fields that scripts shipped with Zeek add to a log.
+const ADDED: &[&str] =
+    &["cookie_vars", "uri_vars", "client_header_names", "server_header_names", "orig_l2_addr"];
+
+/// The field of these logs that `field`, which they do not have, is nearly called. One that is
+/// like none of them may be a site's own, and names of two letters are all alike.
+fn slip_of(field: &str, logs: &[Log]) -> Option<String> {
+    if logs.iter().any(|log| log.column(field.as_bytes()).is_some()) {
+        return None;
+    }
+    let columns = logs.iter().flat_map(|log| log.columns()).map(|def| def.name);
+    let names = columns.chain(ADDED.iter().copied()).filter(|name| name.len() > 2);
+    let known: Vec<String> = names.map(str::to_owned).collect();
+    nearest(field, &known).filter(|near| *near != field).map(str::to_owned)
+}
+
+/// Networks in one order and spelling, each once: ids depend on them.
+pub(super) fn distinct(networks: &[IpNet]) -> Vec<IpNet> {
+    let distinct: BTreeSet<IpNet> = networks.iter().map(IpNet::trunc).collect();
+    distinct.into_iter().collect()
 }
 
 /// One walk over the entries.
@@ -158,6 +186,7 @@ impl<'a> Reader<'a> {
             self.push(Mistake::bad_text(place, label, "has an empty name"));
             return;
         }
+        self.check_alias(label, &entry.value, &text);
         to.extend_map(key.name, name, text);
     }
 
@@ -266,8 +295,7 @@ impl<'a> Reader<'a> {
             }
             parsed.ok()
         })?;
-        let distinct: BTreeSet<IpNet> = networks.iter().map(IpNet::trunc).collect();
-        Some(Value::Cidrs(distinct.into_iter().collect()))
+        Some(Value::Cidrs(distinct(&networks)))
     }
 
     /// Reads each text of a list; `None` where one of them is a mistake.
@@ -303,16 +331,45 @@ impl<'a> Reader<'a> {
             }
             ("event", "redact", Node::List(items)) => {
                 for item in items {
-                    if let Node::Text(text) = &item.node
-                        && parse_redact(text).is_none()
-                    {
-                        let place = self.raw.place(item.at);
-                        self.push(Mistake::bad_redact(place, text, LOGS));
+                    if let Node::Text(text) = &item.node {
+                        self.check_redact(item.at, text);
                     }
+                }
+            }
+            ("http", "listen", Node::Text(text)) if !text.is_empty() => {
+                let addr = text.parse::<SocketAddr>().ok().map(|addr| addr.ip());
+                if addr.is_none_or(|addr| !addr.is_loopback()) {
+                    self.push(Mistake::bad_listen(at(), addr));
                 }
             }
             ("source.fields", _, Node::List(items)) => self.check_columns(key.name, at(), items),
             _ => {}
+        }
+    }
+
+    /// A rule names a field of a log, and none that is nearly one we know.
+    fn check_redact(&mut self, at: At, text: &str) {
+        let Some(rule) = parse_redact(text) else {
+            let logs = Log::ALL.map(Log::name);
+            return self.push(Mistake::bad_redact(self.raw.place(at), text, &logs));
+        };
+        if let Some(near) = slip_of(&rule.field, &[rule.log]) {
+            let whose = format!("{} does not have", rule.log);
+            let place = self.raw.place(at);
+            self.push(Mistake::slip(place, "event.redact", &rule.field, &whose, &near));
+        }
+    }
+
+    /// The field that an alias stands for goes into events by this name.
+    fn check_alias(&mut self, label: &str, literal: &Literal, field: &str) {
+        let at = self.place_of(literal);
+        if field.chars().any(|c| !c.is_ascii_graphic() || matches!(c, '"' | '\\')) {
+            let rule = "must have printable ASCII only, without quotes and backslashes";
+            self.push(Mistake::bad_text(at(), label, rule));
+        } else if field != "id"
+            && let Some(near) = slip_of(field, &Log::ALL)
+        {
+            self.push(Mistake::slip(at(), label, field, "no log has", &near));
         }
     }
 

@@ -15,9 +15,6 @@ pub struct StageKeys {
     pub keys: &'static [KeyDef],
 }
 
-/// The logs whose fields the configuration can name.
-pub(super) const LOGS: &[&str] = &["conn", "open_conn", "dns", "http", "files"];
-
 /// The fixed tables in the order of the shipped file; stages follow after them.
 pub static SECTIONS: &[(&str, &[KeyDef])] = &[
     ("sensor", SENSOR),
@@ -26,6 +23,9 @@ pub static SECTIONS: &[(&str, &[KeyDef])] = &[
     ("event", EVENT),
     ("entity", ENTITY),
     ("risk", RISK),
+    ("sink.ndjson", NDJSON),
+    ("http", HTTP),
+    ("state", STATE),
 ];
 
 const SENSOR: &[KeyDef] = &[
@@ -52,6 +52,23 @@ const SENSOR: &[KeyDef] = &[
 ];
 
 const SOURCE: &[KeyDef] = &[
+    KeyDef {
+        name: "roots",
+        kind: Kind::TextList,
+        default: Some(concat!(
+            r#"["/opt/zeek/logs", "/opt/zeek/spool", "/usr/local/zeek/logs", "#,
+            r#""/usr/local/zeek/spool", "/var/log/zeek", "/var/spool/zeek"]"#
+        )),
+        example: "",
+        doc: "directories of Zeek's logs, three levels deep; one that is not there is waited for",
+    },
+    KeyDef {
+        name: "backfill",
+        kind: Kind::Flag,
+        default: Some("false"),
+        example: "",
+        doc: "read also what was put away before the first start",
+    },
     KeyDef {
         name: "line_bytes_max",
         kind: Kind::Bytes { min: 4 * KIB, max: 64 * MIB },
@@ -171,6 +188,46 @@ const RISK: &[KeyDef] = &[KeyDef {
     example: "",
     doc: "time in which the risk score of an entity falls to a half",
 }];
+
+const NDJSON: &[KeyDef] = &[KeyDef {
+    name: "dir",
+    kind: Kind::Text,
+    default: Some(r#""./out""#),
+    example: "",
+    doc: "directory of events, alerts, risk and dead letters as NDJSON files",
+}];
+
+const HTTP: &[KeyDef] = &[KeyDef {
+    name: "listen",
+    kind: Kind::Text,
+    default: Some(r#""127.0.0.1:8080""#),
+    example: "",
+    doc: "loopback address and port of /metrics, /healthz, /readyz; port 0 takes a free one, \"\" none",
+}];
+
+const STATE: &[KeyDef] = &[
+    KeyDef {
+        name: "dir",
+        kind: Kind::Text,
+        default: Some(r#""./state""#),
+        example: "",
+        doc: "directory of what lasts from run to run; one daemon per directory",
+    },
+    KeyDef {
+        name: "journal_max",
+        kind: Kind::Bytes { min: MIB, max: 1 << 40 },
+        default: Some(r#""1GiB""#),
+        example: "",
+        doc: "bytes kept of the order in which records met, from which replay --journal starts",
+    },
+    KeyDef {
+        name: "commit_every",
+        kind: Kind::Duration { min_us: 10_000, max_us: MINUTE },
+        default: Some(r#""1s""#),
+        example: "",
+        doc: "time between two commits at most; alerts and risk leave with them",
+    },
+];
 
 /// One table that the file may hold.
 pub(super) struct Section {

@@ -1,7 +1,10 @@
 //! Tests of reading: a text in, all its mistakes as text out.
 
-use super::{Emit, Mistake, Plan, Redact, SECTIONS, Shown, StageKeys, resolve};
+use super::{Mistake, Plan, SECTIONS, StageKeys, resolve};
 use crate::base::keys::{KeyDef, Kind};
+use crate::document::{Redaction, Rule, Shown};
+use crate::engine::Emit;
+use crate::record::Log;
 
 pub(super) const STAGES: &[StageKeys] = &[
     StageKeys { name: "long-connection", keys: LONG_CONNECTION },
@@ -80,8 +83,8 @@ fn defaults() {
     assert!(plan.fields.is_empty() && plan.alias.is_empty());
     assert_eq!((plan.emit, plan.shown), (Emit::All, Shown::Both));
     assert_eq!(plan.redact.len(), 4);
-    let first = Redact { log: "http".into(), field: "password".into(), userinfo: false };
-    let third = Redact { log: "http".into(), field: "uri".into(), userinfo: true };
+    let rule = |field: &str, redaction| Rule { log: Log::Http, field: field.into(), redaction };
+    let (first, third) = (rule("password", Redaction::Whole), rule("uri", Redaction::Userinfo));
     assert_eq!((plan.redact.first(), plan.redact.get(2)), (Some(&first), Some(&third)));
     assert!(!plan.by_sensor && !plan.by_64);
     assert_eq!((plan.entities_max, plan.half_life_us), (100_000, 86_400_000_000));
@@ -126,7 +129,7 @@ enabled = "yes"
         r#"
 pipeline.toml:1:1: unknown key "emit" outside of any table
     hint: emit belongs in [event]
-    known: sensor, source, event, entity, risk, stage
+    known: sensor, source, event, entity, risk, sink, http, state, stage
 pipeline.toml:4:6: sensor.id must have 1 to 128 bytes and no control characters
 pipeline.toml:5:27: "192.168.1.1" is not a network in CIDR notation
     hint: a single address is "192.168.1.1/32"
@@ -134,7 +137,7 @@ pipeline.toml:6:3: "fe80::/1o" is not a network in CIDR notation
     hint: an address and the bits of its prefix, such as "10.0.0.0/8"
 pipeline.toml:8:2: unknown table [sorce]
     hint: did you mean [source]?
-    known: sensor, source, event, entity, risk, stage
+    known: sensor, source, event, entity, risk, sink, http, state, stage
 pipeline.toml:12:12: source.lateness must be a duration, not 5
     hint: a whole number and one of ms, s, m, h, d, such as "90s"
 pipeline.toml:13:18: source.line_bytes_max must be a size in bytes, not "1kB"
@@ -149,6 +152,31 @@ pipeline.toml:20:1: unknown key "wieght" in [stage.http-oddities]
     known: enabled, weight, alert
 pipeline.toml:21:9: stage.http-oddities.alert must be from 0 to 1, not 1.5
 pipeline.toml:22:11: stage.http-oddities.enabled must be true or false, not text
+"#,
+    );
+}
+
+/// A field that we do not know may be a site's own; one that is nearly ours is a slip.
+#[test]
+fn slips_in_names_of_fields() {
+    check(
+        r#"[source.alias]
+src_ip = "id.orig_hh"
+x = "site_x"
+y = "id"
+z = "id.orig_h"
+q = "a\"b"
+[event]
+redact = ["http.pasword", "http.cookie_var:userinfo", "http.site_x", "dns.site", "conn.id_orig_h"]
+"#,
+        r#"
+pipeline.toml:2:10: source.alias.src_ip names the field "id.orig_hh", which no log has
+    hint: did you mean "id.orig_h"?
+pipeline.toml:6:5: source.alias.q must have printable ASCII only, without quotes and backslashes
+pipeline.toml:8:11: event.redact names the field "pasword", which http does not have
+    hint: did you mean "password"?
+pipeline.toml:8:27: event.redact names the field "cookie_var", which http does not have
+    hint: did you mean "cookie_vars"?
 "#,
     );
 }
@@ -276,7 +304,7 @@ pipeline.toml:1:39: "ü" is not a network in CIDR notation
     hint: an address and the bits of its prefix, such as "10.0.0.0/8"
 pipeline.toml:2:2: unknown table ["sénsor\u{7}"]
     hint: did you mean [sensor]?
-    known: sensor, source, event, entity, risk, stage
+    known: sensor, source, event, entity, risk, sink, http, state, stage
 "#,
     );
 }
@@ -317,7 +345,7 @@ fn set_lies_over_the_file() {
     assert_eq!(given.alias.len(), 2);
     assert_eq!(given.sensor_id, "a=b");
     assert_eq!(given.emit, Emit::None);
-    assert_eq!(given.fields.get("dns"), Some(&vec!["ts".to_owned()]));
+    assert_eq!(given.fields.get(&Log::Dns), Some(&vec!["ts".to_owned()]));
     let internal: Vec<_> = given.internal.iter().flatten().map(ToString::to_string).collect();
     assert_eq!(internal, ["10.0.0.0/8", "::/0"]);
     assert_eq!(plan(text, &["source.alias={}"]).alias.len(), 0);
@@ -362,7 +390,7 @@ pipeline.toml:2:7: entity.max must be from 1 to 100000000, not -1
 --set sensor.id: sensor.id must be text, not a whole number
 --set emit: unknown key "emit" outside of any table
     hint: emit belongs in [event]
-    known: sensor, source, event, entity, risk, stage
+    known: sensor, source, event, entity, risk, sink, http, state, stage
 --set risk: unknown key "half_live" in [risk]
     hint: did you mean "half_life"?
     known: half_life
@@ -407,4 +435,26 @@ fn the_fingerprint_is_what_decides_scores() {
     assert_eq!(ab, order(r#"["fc00::/7", "10.9.9.9/8", "10.0.0.0/8"]"#));
     assert!(ab.contains("internal Some([10.0.0.0/8, fc00::/7])\n"), "{ab}");
     assert_ne!(order("[]"), base, "given but empty: nobody is internal");
+}
+
+#[test]
+fn only_the_machine_itself_is_listened_to() {
+    let listen = |text: &str| plan(&format!("[http]\nlisten = {text:?}\n"), &[]).listen;
+    assert_eq!(plan("", &[]).listen, "127.0.0.1:8080".parse().ok());
+    assert_eq!(listen("[::1]:0"), "[::1]:0".parse().ok());
+    assert_eq!(listen(""), None);
+    check(
+        "[http]\nlisten = \"0.0.0.0:8080\"\n",
+        r#"
+pipeline.toml:2:10: http.listen must be a loopback address, not 0.0.0.0
+    hint: 127.0.0.1 or [::1]: this release has neither tokens nor TLS; a proxy before it may
+"#,
+    );
+    check(
+        "[http]\nlisten = \"localhost\"\n",
+        r#"
+pipeline.toml:2:10: http.listen must be an address and a port
+    hint: such as "127.0.0.1:8080"; "" listens nowhere
+"#,
+    );
 }

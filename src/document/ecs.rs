@@ -2,11 +2,13 @@
 //!
 //! Only values that are what ECS says they are: an address that is none stays in `zeek.*` alone.
 
+use std::borrow::Cow;
+
 use crate::base::address::Addr;
 use crate::record::schema::{ColumnId, ORIG_P, RESP_P, conn, dns, files, http};
 use crate::record::{Batch, Log, Sides};
 
-use super::redact::{HIDDEN, Redaction, Rule, rule_for, without_userinfo};
+use super::redact::{Hidden, Rule};
 use super::text;
 
 /// The columns that [`Ecs`] reads.
@@ -65,9 +67,34 @@ pub(super) fn columns(log: Log) -> &'static [ColumnId] {
 #[derive(Clone, Debug)]
 pub(super) struct Ecs {
     log: Log,
-    hide_username: Option<Redaction>,
-    hide_uri: Option<Redaction>,
-    hide_referrer: Option<Redaction>,
+    hidden: Hidden,
+}
+
+/// A row, as far as it may be shown.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    batch: &'a Batch,
+    row: usize,
+    hidden: &'a Hidden,
+}
+
+impl<'a> Row<'a> {
+    /// Whether its texts need no escapes; what stands in place of a hidden one needs none either.
+    fn plain(self) -> bool {
+        self.batch.lines[self.row].plain
+    }
+
+    fn text(self, id: ColumnId) -> Option<Cow<'a, [u8]>> {
+        self.batch.text(id, self.row).map(|text| self.hidden.text(id, text))
+    }
+
+    fn list(self, id: ColumnId) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        self.batch.list(id, self.row).flatten().map(move |text| self.hidden.text(id, text))
+    }
+
+    fn count(self, id: ColumnId) -> Option<u64> {
+        self.batch.count(id, self.row).filter(|_| self.hidden.is_shown(id))
+    }
 }
 
 /// Appends `,"name":{` and members, and closes it, or takes it back if there were none.
@@ -99,12 +126,17 @@ impl Members<'_> {
         self.out.extend_from_slice(b"\":");
     }
 
-    fn text(&mut self, key: &str, value: Option<&[u8]>, plain: bool) {
+    fn text(&mut self, key: &str, value: Option<Cow<'_, [u8]>>, plain: bool) {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.key(key);
-            text::string(self.out, value, plain);
+            text::string(self.out, &value, plain);
             self.out.push(b',');
         }
+    }
+
+    /// A text of ours.
+    fn word(&mut self, key: &str, word: &str) {
+        self.text(key, Some(word.as_bytes().into()), true);
     }
 
     fn number(&mut self, key: &str, value: Option<u64>) {
@@ -137,84 +169,34 @@ impl Members<'_> {
 
 impl Ecs {
     pub(super) fn new(log: Log, rules: &[Rule]) -> Self {
-        let hide = |field| rule_for(rules, Log::Http, field).filter(|_| log == Log::Http);
-        Self {
-            log,
-            hide_username: hide("username"),
-            hide_uri: hide("uri"),
-            hide_referrer: hide("referrer"),
-        }
+        Self { log, hidden: Hidden::new(rules, log) }
     }
 
     /// Appends the members, each with a comma in front.
     pub(super) fn write(&self, batch: &Batch, row: usize, sides: Sides, out: &mut Vec<u8>) {
+        let row = Row { batch, row, hidden: &self.hidden };
+        let (source, destination) = self.hidden.ends(sides.orig, sides.resp);
         let (mut orig, mut resp) = (Traffic::default(), Traffic::default());
         if self.log.ends_with_duration() {
-            orig = Traffic::of(batch, row, conn::ORIG_BYTES, conn::ORIG_PKTS);
-            resp = Traffic::of(batch, row, conn::RESP_BYTES, conn::RESP_PKTS);
+            orig = Traffic::of(row, conn::ORIG_BYTES, conn::ORIG_PKTS);
+            resp = Traffic::of(row, conn::RESP_BYTES, conn::RESP_PKTS);
         }
         let mut side = |name, addr, port, traffic: Traffic| {
             object(out, name, |members| {
                 members.address("ip", addr);
-                members.number("port", batch.count(port, row));
+                members.number("port", row.count(port));
                 members.number("bytes", traffic.bytes);
                 members.number("packets", traffic.packets);
             });
         };
-        side("source", sides.orig, ORIG_P, orig);
-        side("destination", sides.resp, RESP_P, resp);
+        side("source", source, ORIG_P, orig);
+        side("destination", destination, RESP_P, resp);
         match self.log {
-            Log::Conn | Log::OpenConn => network_of_conn(batch, row, out),
-            Log::Dns => of_dns(batch, row, out),
-            Log::Http => self.of_http(batch, row, out),
-            Log::Files => of_files(batch, row, out),
+            Log::Conn | Log::OpenConn => network_of_conn(row, out),
+            Log::Dns => of_dns(row, out),
+            Log::Http => of_http(row, out),
+            Log::Files => of_files(row, out),
         }
-    }
-
-    fn of_http(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
-        let plain = batch.lines[row].plain;
-        let get = |id| batch.text(id, row);
-        object(out, "network", |members| {
-            members.text("transport", Some(b"tcp"), true);
-            members.text("protocol", Some(b"http"), true);
-        });
-        object(out, "http", |members| {
-            members.object("request", |request| {
-                request.text("method", get(http::METHOD), plain);
-                let referrer = get(http::REFERRER).map(|text| hide(text, self.hide_referrer));
-                request.text("referrer", referrer.as_deref(), false);
-                request.object("body", |body| {
-                    body.number("bytes", batch.count(http::REQUEST_BODY_LEN, row));
-                });
-            });
-            members.object("response", |response| {
-                response.number("status_code", batch.count(http::STATUS_CODE, row));
-                response.object("body", |body| {
-                    body.number("bytes", batch.count(http::RESPONSE_BODY_LEN, row));
-                });
-            });
-            members.text("version", get(http::VERSION), plain);
-        });
-        object(out, "url", |members| {
-            members.text("domain", get(http::HOST), plain);
-            let uri = get(http::URI).map(|text| hide(text, self.hide_uri));
-            members.text("original", uri.as_deref(), false);
-        });
-        object(out, "user_agent", |members| {
-            members.text("original", get(http::USER_AGENT), plain);
-        });
-        object(out, "user", |members| {
-            let name = get(http::USERNAME).map(|text| hide(text, self.hide_username));
-            members.text("name", name.as_deref(), false);
-        });
-    }
-}
-
-fn hide(text: &[u8], redaction: Option<Redaction>) -> std::borrow::Cow<'_, [u8]> {
-    match redaction {
-        Some(Redaction::Whole) => HIDDEN.into(),
-        Some(Redaction::Userinfo) => without_userinfo(text).map_or(text.into(), Into::into),
-        None => text.into(),
     }
 }
 
@@ -225,41 +207,76 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn of(batch: &Batch, row: usize, bytes: ColumnId, packets: ColumnId) -> Self {
-        Self { bytes: batch.count(bytes, row), packets: batch.count(packets, row) }
+    fn of(row: Row<'_>, bytes: ColumnId, packets: ColumnId) -> Self {
+        Self { bytes: row.count(bytes), packets: row.count(packets) }
     }
 }
 
-fn network_of_conn(batch: &Batch, row: usize, out: &mut Vec<u8>) {
-    let plain = batch.lines[row].plain;
+fn network_of_conn(row: Row<'_>, out: &mut Vec<u8>) {
+    let plain = row.plain();
     object(out, "network", |members| {
-        members.text("transport", batch.text(conn::PROTO, row), plain);
-        members.text("protocol", batch.text(conn::SERVICE, row), plain);
-        members.text("community_id", batch.text(conn::COMMUNITY_ID, row), plain);
+        members.text("transport", row.text(conn::PROTO), plain);
+        members.text("protocol", row.text(conn::SERVICE), plain);
+        members.text("community_id", row.text(conn::COMMUNITY_ID), plain);
     });
 }
 
-fn of_dns(batch: &Batch, row: usize, out: &mut Vec<u8>) {
-    let plain = batch.lines[row].plain;
+fn of_http(row: Row<'_>, out: &mut Vec<u8>) {
+    let plain = row.plain();
     object(out, "network", |members| {
-        members.text("transport", batch.text(dns::PROTO, row), plain);
-        members.text("protocol", Some(b"dns"), true);
+        members.word("transport", "tcp");
+        members.word("protocol", "http");
+    });
+    object(out, "http", |members| {
+        members.object("request", |request| {
+            request.text("method", row.text(http::METHOD), plain);
+            request.text("referrer", row.text(http::REFERRER), plain);
+            request.object("body", |body| {
+                body.number("bytes", row.count(http::REQUEST_BODY_LEN));
+            });
+        });
+        members.object("response", |response| {
+            response.number("status_code", row.count(http::STATUS_CODE));
+            response.object("body", |body| {
+                body.number("bytes", row.count(http::RESPONSE_BODY_LEN));
+            });
+        });
+        members.text("version", row.text(http::VERSION), plain);
+    });
+    object(out, "url", |members| {
+        members.text("domain", row.text(http::HOST), plain);
+        members.text("original", row.text(http::URI), plain);
+    });
+    object(out, "user_agent", |members| {
+        members.text("original", row.text(http::USER_AGENT), plain);
+    });
+    object(out, "user", |members| {
+        members.text("name", row.text(http::USERNAME), plain);
+    });
+}
+
+fn of_dns(row: Row<'_>, out: &mut Vec<u8>) {
+    let plain = row.plain();
+    object(out, "network", |members| {
+        members.text("transport", row.text(dns::PROTO), plain);
+        members.word("protocol", "dns");
     });
     object(out, "dns", |members| {
         members.object("question", |question| {
-            let name = batch.text(dns::QUERY, row);
-            question.text("name", name, plain);
-            question.text("registered_domain", name.and_then(registered_domain), plain);
-            question.text("type", batch.text(dns::QTYPE_NAME, row), plain);
+            let name = row.text(dns::QUERY);
+            let domain = name.as_deref().and_then(registered_domain);
+            question.text("name", name.as_deref().map(Into::into), plain);
+            question.text("registered_domain", domain.map(Into::into), plain);
+            question.text("type", row.text(dns::QTYPE_NAME), plain);
         });
-        members.text("response_code", batch.text(dns::RCODE_NAME, row), plain);
-        let mut answers = batch.list(dns::ANSWERS, row).flatten().peekable();
+        members.text("response_code", row.text(dns::RCODE_NAME), plain);
+        let mut answers = row.list(dns::ANSWERS).peekable();
         if answers.peek().is_some() {
             members.key("answers");
             members.out.push(b'[');
             for answer in answers {
                 members.out.extend_from_slice(b"{\"data\":");
-                text::string(members.out, answer, plain);
+                text::string(members.out, &answer, plain);
                 members.out.extend_from_slice(b"},");
             }
             members.out.pop();
@@ -274,18 +291,17 @@ fn registered_domain(name: &[u8]) -> Option<&[u8]> {
     Some(psl::domain(name)?.as_bytes())
 }
 
-fn of_files(batch: &Batch, row: usize, out: &mut Vec<u8>) {
-    let plain = batch.lines[row].plain;
-    let get = |id| batch.text(id, row);
+fn of_files(row: Row<'_>, out: &mut Vec<u8>) {
+    let plain = row.plain();
     object(out, "file", |members| {
-        members.text("name", get(files::FILENAME), plain);
-        members.text("mime_type", get(files::MIME_TYPE), plain);
-        let size = batch.count(files::TOTAL_BYTES, row);
-        members.number("size", size.or_else(|| batch.count(files::SEEN_BYTES, row)));
+        members.text("name", row.text(files::FILENAME), plain);
+        members.text("mime_type", row.text(files::MIME_TYPE), plain);
+        let size = row.count(files::TOTAL_BYTES);
+        members.number("size", size.or_else(|| row.count(files::SEEN_BYTES)));
         members.object("hash", |hash| {
-            hash.text("md5", get(files::MD5), plain);
-            hash.text("sha1", get(files::SHA1), plain);
-            hash.text("sha256", get(files::SHA256), plain);
+            hash.text("md5", row.text(files::MD5), plain);
+            hash.text("sha1", row.text(files::SHA1), plain);
+            hash.text("sha256", row.text(files::SHA256), plain);
         });
     });
 }

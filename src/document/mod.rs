@@ -16,5 +16,5 @@ mod zeek;
 pub use alert::{Alert, write_alert};
 pub use dead_letter::write_dead_letter;
 pub use event::{EventRow, EventWriter, Shown};
-pub use redact::{Redaction, Rule};
+pub use redact::{Hidden, Redaction, Rule};
 pub use risk::{Contribution, RiskState, write_risk};

@@ -1,14 +1,22 @@
 //! What never leaves: passwords, cookies, user names inside URIs.
+//!
+//! A rule holds for every document: a field by Zeek's name, what ECS makes of it, and what an alert
+//! says of it. Only whom a document concerns, and the uid that leads to the record, are never
+//! hidden: without them there is no finding.
 
-use crate::record::Log;
+use std::borrow::Cow;
 
-/// What to hide of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::base::address::Addr;
+use crate::record::schema::{ColumnId, ORIG_H, RESP_H, files};
+use crate::record::{Evidence, Log, Observed};
+
+/// What to hide of a field, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Redaction {
-    /// The whole value.
-    Whole,
     /// User and password of a URI.
     Userinfo,
+    /// The whole value.
+    Whole,
 }
 
 /// One entry of `event.redact`.
@@ -22,23 +30,116 @@ pub struct Rule {
     pub redaction: Redaction,
 }
 
+/// What is hidden of one log.
+#[derive(Clone, Debug)]
+pub struct Hidden {
+    log: Log,
+    rules: Vec<Rule>,
+    by_column: Vec<Option<Redaction>>,
+}
+
+impl Hidden {
+    /// What `rules` hide of `log`.
+    #[must_use]
+    pub fn new(rules: &[Rule], log: Log) -> Self {
+        let columns = log.columns().iter();
+        Self {
+            log,
+            rules: rules.to_vec(),
+            by_column: columns.map(|def| rule_for(rules, log, def.name)).collect(),
+        }
+    }
+
+    /// What is hidden of a column.
+    pub(super) fn column(&self, id: ColumnId) -> Option<Redaction> {
+        self.by_column[id.index()]
+    }
+
+    /// What is hidden of a field that may be no column.
+    pub(super) fn field(&self, name: &str) -> Option<Redaction> {
+        if self.rules.is_empty() { None } else { rule_for(&self.rules, self.log, name) }
+    }
+
+    /// Whether something of a value that is no text may be shown.
+    pub(super) fn is_shown(&self, id: ColumnId) -> bool {
+        self.column(id) != Some(Redaction::Whole)
+    }
+
+    /// What may be shown of a text.
+    pub(super) fn text<'a>(&self, id: ColumnId, text: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.column(id) {
+            Some(Redaction::Whole) => HIDDEN.into(),
+            Some(Redaction::Userinfo) => without_userinfo(text).map_or(text.into(), Into::into),
+            None => text.into(),
+        }
+    }
+
+    /// What may be shown of the two ends of a record.
+    pub(super) fn ends(
+        &self,
+        orig: Option<Addr>,
+        resp: Option<Addr>,
+    ) -> (Option<Addr>, Option<Addr>) {
+        // Either may stand in either of the older columns of `files`.
+        let hosts = [files::TX_HOSTS, files::RX_HOSTS];
+        let is_open = self.log != Log::Files || hosts.iter().all(|&id| self.is_shown(id));
+        let is_shown = |id| is_open && self.is_shown(id);
+        (orig.filter(|_| is_shown(ORIG_H)), resp.filter(|_| is_shown(RESP_H)))
+    }
+
+    /// Hides in what a stage found in a record of this log.
+    pub fn hide(&self, evidence: &mut Evidence) {
+        let (orig, resp) = (evidence.source, evidence.destination);
+        (evidence.source, evidence.destination) = self.ends(orig, resp);
+        for reason in &mut evidence.reasons {
+            for &id in reason.columns {
+                match &mut reason.observed {
+                    Observed::Text(text) if text.is_empty() => {}
+                    Observed::Text(text) => {
+                        let shown = self.text(id, text.as_bytes());
+                        *text = String::from_utf8_lossy(&shown).into_owned();
+                    }
+                    Observed::Number(_) if self.is_shown(id) => {}
+                    number => *number = Observed::Text(String::from_utf8_lossy(HIDDEN).into()),
+                }
+            }
+        }
+    }
+}
+
 /// What stands in place of what was hidden.
 pub(super) const HIDDEN: &[u8] = b"[redacted]";
 
-/// What `rules` hide of a field.
-pub(super) fn rule_for(rules: &[Rule], log: Log, field: &str) -> Option<Redaction> {
-    rules.iter().find(|rule| rule.log == log && rule.field == field).map(|rule| rule.redaction)
+/// What `rules` hide of a field: of several the one that hides most.
+fn rule_for(rules: &[Rule], log: Log, field: &str) -> Option<Redaction> {
+    let same = rules.iter().filter(|rule| rule.log == log && rule.field == field);
+    same.map(|rule| rule.redaction).max()
 }
 
-/// `text` with the user and password of the URI in it hidden: `http://u:p@host/` becomes
+/// `text` with user and password of the URIs in it hidden: `http://u:p@host/` becomes
 /// `http://[redacted]@host/`; nothing where there is none.
+///
+/// A name and a password end at the last `@` of what stands at the beginning (`u:p@host:443`, as
+/// CONNECT has it) or behind any `//`, up to the next of `/`, `?` and `#`. That may be more than
+/// a URI would have; too much is hidden rather than too little.
 pub(super) fn without_userinfo(text: &[u8]) -> Option<Vec<u8>> {
     memchr::memchr(b'@', text)?;
-    let start = memchr::memmem::find(text, b"//")? + 2;
-    let authority = text[start..].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
-    let authority = &text[start..authority.map_or(text.len(), |length| start + length)];
-    let at = memchr::memrchr(b'@', authority)?;
-    Some([&text[..start], HIDDEN, &text[start + at..]].concat())
+    let mut out = Vec::new();
+    let (mut start, mut done) = (0, 0);
+    loop {
+        let rest = &text[start..];
+        let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+        if let Some(at) = memchr::memrchr(b'@', &rest[..length.unwrap_or(rest.len())]) {
+            out.extend_from_slice(&text[done..start]);
+            out.extend_from_slice(HIDDEN);
+            done = start + at;
+        }
+        let Some(at) = memchr::memmem::find(rest, b"//") else { break };
+        let slashes = rest[at..].iter().take_while(|&&byte| byte == b'/').count();
+        start += at + slashes;
+    }
+    out.extend_from_slice(&text[done..]);
+    (out != text).then_some(out)
 }
 
 #[cfg(test)]
@@ -56,5 +157,13 @@ mod tests {
         check("http://host/a@b", None);
         check("/path?mail=a@b", None);
         check("//user@host", Some("//[redacted]@host"));
+        check("u:p@h:443", Some("[redacted]@h:443"));
+        check("h:443", None);
+        check("/a//b?u=http://u:p@h/", Some("/a//b?u=http://[redacted]@h/"));
+        check("http://h/?u=http://u:p@h/", Some("http://h/?u=http://[redacted]@h/"));
+        check("http://u:p@h/?u=https://v:q@i", Some("http://[redacted]@h/?u=https://[redacted]@i"));
+        check("http:///u:p@h", Some("http:///[redacted]@h"));
+        check("u@v//w@x", Some("[redacted]@v//[redacted]@x"));
+        check("", None);
     }
 }

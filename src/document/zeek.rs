@@ -5,18 +5,16 @@ use std::sync::Arc;
 use crate::base::time::Time;
 use crate::record::schema::TS;
 use crate::record::{Batch, Format, Header, Log, Scalar, Shape};
-use crate::zeek::{unescape_json, unescape_tsv, value};
+use crate::zeek::{json_text, unescape_tsv, value};
 
-use super::redact::{HIDDEN, Redaction, Rule, rule_for, without_userinfo};
+use super::redact::{HIDDEN, Hidden, Redaction, Rule, without_userinfo};
 use super::text;
 
 /// Writes the fields of one log.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
     log: Log,
-    rules: Vec<Rule>,
-    /// What hides behind each column of the table.
-    by_column: Vec<Option<Redaction>>,
+    hidden: Hidden,
     header: Option<Arc<Header>>,
     prepared: Vec<Prepared>,
     scratch: Vec<u8>,
@@ -33,11 +31,9 @@ struct Prepared {
 
 impl Fields {
     pub(super) fn new(log: Log, rules: &[Rule]) -> Self {
-        let columns = log.columns().iter();
         Self {
             log,
-            rules: rules.to_vec(),
-            by_column: columns.map(|def| rule_for(rules, log, def.name)).collect(),
+            hidden: Hidden::new(rules, log),
             header: None,
             prepared: Vec::new(),
             scratch: Vec::new(),
@@ -73,7 +69,9 @@ impl Fields {
             let mut key = Vec::new();
             text::string(&mut key, field.name.as_bytes(), false);
             key.push(b':');
-            let redaction = rule_for(&self.rules, self.log, &field.name);
+            // What is hidden stays so where the header gives its name twice.
+            let name = field.name.split('#').next().unwrap_or_default();
+            let redaction = self.hidden.field(name);
             Prepared { key, shape: field.shape, redaction }
         });
         self.prepared = prepared.collect();
@@ -110,7 +108,7 @@ impl Fields {
         }
     }
 
-    fn json(&mut self, batch: &Batch, row: usize, out: &mut Vec<u8>, escaped: &mut Vec<u8>) {
+    fn json(&self, batch: &Batch, row: usize, out: &mut Vec<u8>, escaped: &mut Vec<u8>) {
         let plain = batch.lines[row].plain;
         for member in batch.members(row) {
             let raw = batch.bytes(member.value);
@@ -128,16 +126,19 @@ impl Fields {
             out.extend_from_slice(b"\":");
             let key = start..out.len() - 1;
             let redaction = match member.column {
-                Some(id) => self.by_column[id.index()],
-                None if self.rules.is_empty() => None,
-                None => self.redaction_of(batch.bytes(member.key)),
+                Some(id) => self.hidden.column(id),
+                None => {
+                    let key = json_text(batch.bytes(member.key));
+                    std::str::from_utf8(&key).ok().and_then(|key| self.hidden.field(key))
+                }
             };
             match redaction {
                 Some(Redaction::Whole) => {
                     text::string(out, HIDDEN, true);
                 }
-                Some(Redaction::Userinfo) if memchr::memchr(b'@', raw).is_some() => {
-                    valid &= self.json_userinfo(out, raw);
+                // Either may be part of a user's name: `@` itself, or an escape that stands for it.
+                Some(Redaction::Userinfo) if memchr::memchr2(b'@', b'\\', raw).is_some() => {
+                    valid &= json_userinfo(out, raw);
                 }
                 _ if member.column == Some(TS) => ts(out, raw, batch.ts(row)),
                 _ if plain => out.extend_from_slice(raw),
@@ -150,21 +151,16 @@ impl Fields {
             }
         }
     }
+}
 
-    fn redaction_of(&self, key: &[u8]) -> Option<Redaction> {
-        let rule = |rule: &&Rule| rule.log == self.log && rule.field.as_bytes() == key;
-        self.rules.iter().find(rule).map(|rule| rule.redaction)
-    }
-
-    fn json_userinfo(&mut self, out: &mut Vec<u8>, raw: &[u8]) -> bool {
-        let inside = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
-        let Some(inside) = inside else { return text::json_value(out, raw) };
-        self.scratch.clear();
-        unescape_json(inside, &mut self.scratch);
-        match without_userinfo(&self.scratch) {
-            Some(hidden) => text::string(out, &hidden, false),
-            None => text::json_value(out, raw),
-        }
+/// Appends a value without the users in its URIs; of one that is no string nothing is left, if it
+/// has any.
+fn json_userinfo(out: &mut Vec<u8>, raw: &[u8]) -> bool {
+    let inside = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
+    match (without_userinfo(&json_text(inside.unwrap_or(raw))), inside) {
+        (Some(hidden), Some(_)) => text::string(out, &hidden, false),
+        (Some(_), None) => text::string(out, HIDDEN, true),
+        (None, _) => text::json_value(out, raw),
     }
 }
 

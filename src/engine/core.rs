@@ -5,16 +5,20 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
-use crate::document::{Alert, Contribution, RiskState, write_alert, write_risk};
-use crate::record::{Entity, Evidence, Observed, Scope};
-use crate::risk::{Change, Findings, Ledger, Module, Policy, Share};
+use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
+use crate::record::{Entity, Evidence, Log, Observed, Scope};
+use crate::risk::{Change, Event, Findings, Ledger, Level, Module, Policy, Share};
 use crate::stage::{self, Close, Combine, Delta, StageDef};
 
 use super::output::{Blocks, Kind};
-use super::summary::{Peak, Summary};
+use super::status::Counted;
+use super::summary::{Counts, Peak, Summary};
 use super::windows::Windows;
 
 /// A stage as the entity lane knows it.
@@ -36,9 +40,28 @@ pub struct Identity {
     pub sensor_id: String,
     /// How entities are named.
     pub scope: Scope,
+    /// What is hidden of each log.
+    pub hidden: BTreeMap<Log, Hidden>,
     /// Hash of what the configuration says of stages, entities and risk.
     pub fingerprint: [u8; 32],
 }
+
+/// What is saved beside the keyed state.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    open: Minute,
+    logs: BTreeMap<Log, Counts>,
+    alerts: BTreeMap<String, u64>,
+    panics: BTreeMap<String, u64>,
+    risk: u64,
+    clamped: u64,
+}
+
+/// The key of [`Saved`].
+const CORE_KEY: &[u8] = b"c";
+
+/// Scores that rose and that nobody asked for yet.
+const NEWS_MAX: usize = 1000;
 
 /// Findings that are kept in words.
 const WHY_MAX: usize = 10_000;
@@ -60,6 +83,9 @@ pub struct Core {
     changes: Vec<Change>,
     /// The strongest finding of a module for an entity, in words, for the summary.
     why: Recent<(Entity, usize), (Ppm, String), Minute>,
+    is_saved: bool,
+    /// Scores that rose, for who watches.
+    news: Vec<(String, Peak)>,
 }
 
 impl Core {
@@ -87,13 +113,145 @@ impl Core {
             summary: Summary::default(),
             changes: Vec::new(),
             why: Recent::new(WHY_MAX),
+            is_saved: false,
+            news: Vec::new(),
+        }
+    }
+
+    /// From now on remembers what changed, for [`Core::save`].
+    pub fn track(&mut self) {
+        self.is_saved = true;
+        self.windows.track();
+        self.findings.track();
+        self.ledger.track();
+    }
+
+    /// Hands out what changed since the last call.
+    pub fn save(&mut self, sink: &mut Changes<'_>) {
+        let stages = &self.stages;
+        self.windows.save(&|index| stages[index].def.name, sink);
+        self.findings.save(sink);
+        self.ledger.save(sink);
+        for plan in &mut self.stages {
+            let Some((close, _)) = &mut plan.close else { continue };
+            let prefix = [b"s", plan.def.name.as_bytes(), b"\0"].concat();
+            close.save(&mut |key, value| sink(&[&prefix, key].concat(), value));
+        }
+        let owned = |counts: &BTreeMap<&'static str, u64>| {
+            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let saved = Saved {
+            open: self.open,
+            logs: self.summary.logs.clone(),
+            alerts: owned(&self.summary.alerts),
+            panics: owned(&self.summary.panics),
+            risk: self.summary.risk,
+            clamped: self.summary.clamped,
+        };
+        sink(CORE_KEY, Some(&encode(&saved)));
+    }
+
+    /// Takes back a key that [`Core::save`] handed out; what belongs to a stage that is gone is
+    /// passed over.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
+        let index = |name: &str| self.stages.iter().position(|plan| plan.def.name == name);
+        match key.first() {
+            Some(b'c') => {
+                let saved: Saved = decode(value)?;
+                (self.open, self.summary.logs) = (saved.open, saved.logs);
+                (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
+                let known = |counts: BTreeMap<String, u64>| {
+                    let counts = counts.into_iter();
+                    let named = |(name, count): (String, u64)| {
+                        Some((self.stages[index(&name)?].def.name, count))
+                    };
+                    counts.filter_map(named).collect()
+                };
+                let (alerts, panics) = (known(saved.alerts), known(saved.panics));
+                (self.summary.alerts, self.summary.panics) = (alerts, panics);
+                Ok(())
+            }
+            Some(b'w') => self.windows.load(&index, value),
+            Some(b'f') => self.findings.load(key, value),
+            Some(b'a' | b'p') => self.ledger.load(key, value),
+            Some(b's') => {
+                let wrong = || Damaged("a key of no stage".to_owned());
+                let end = memchr::memchr(0, key).ok_or_else(wrong)?;
+                let name = std::str::from_utf8(&key[1..end]).map_err(|_| wrong())?;
+                let close = index(name).and_then(|index| self.stages[index].close.as_mut());
+                close
+                    .map_or(Ok(()), |(close, _)| close.load(&key[end + 1..], value))
+                    .map_err(Damaged)
+            }
+            _ => Err(Damaged("a key of nothing".to_owned())),
+        }
+    }
+
+    /// Counts panics of stages, by their place in the table.
+    pub(super) fn note_panics(&mut self, panics: &BTreeMap<usize, u64>) {
+        for (stage, count) in panics {
+            *self.summary.panics.entry(self.stages[*stage].def.name).or_default() += count;
+        }
+    }
+
+    /// Takes the scores that rose since the last call.
+    pub fn take_news(&mut self) -> Vec<(String, Peak)> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Entities that have a score.
+    #[must_use]
+    pub fn entities(&self) -> usize {
+        self.ledger.entities()
+    }
+
+    /// Entities by the level that was told of them.
+    #[must_use]
+    pub fn levels(&self) -> BTreeMap<Level, u64> {
+        self.ledger.levels()
+    }
+
+    /// Entities that had to be forgotten.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.ledger.evicted()
+    }
+
+    /// Cells of windows, and evidence, that found no room.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.windows.dropped() + self.ledger.dropped()
+    }
+
+    /// The name of the stage at a place in the table.
+    pub(super) fn stage_name(&self, index: usize) -> &'static str {
+        self.stages[index].def.name
+    }
+
+    /// What a commit keeps of what was counted.
+    pub(super) fn counted(&self) -> Counted {
+        let panics = self.stages.iter().map(|plan| (plan.def.name, 0));
+        let mut panics: BTreeMap<_, _> = panics.collect();
+        panics.extend(&self.summary.panics);
+        // With zero for what was not seen, so that the first one is a rise.
+        let logs = Log::ALL.into_iter().map(|log| (log, Counts::default()));
+        let mut logs: BTreeMap<_, _> = logs.collect();
+        logs.extend(self.summary.logs.clone());
+        Counted {
+            logs,
+            alerts: self.alerts(),
+            panics,
+            risk: self.summary.risk,
+            clamped: self.summary.clamped,
         }
     }
 
     /// Adds what a window stage folded in a lane.
     pub fn fold(&mut self, mut delta: Delta) {
-        // Only a file that had to wait for a free place can come this late.
-        delta.minute = delta.minute.max(self.open);
+        delta.minute = self.in_time(delta.minute);
         let plan = self.stages.get(delta.stage);
         let Some((_, combine)) = plan.and_then(|plan| plan.close.as_ref()) else {
             return;
@@ -103,14 +261,19 @@ impl Core {
 
     /// Takes evidence that counts in `minute`: into the risk, and out as an alert if it is one.
     pub fn evidence(&mut self, minute: Minute, evidence: &Evidence) {
-        let minute = minute.max(self.open);
+        let minute = self.in_time(minute);
         let plan = &self.stages[evidence.stage];
         let name = plan.def.name.as_bytes();
         let version = plan.def.version.to_be_bytes();
         let sensor = self.identity.sensor_id.as_bytes();
         let identity: [&[u8]; 5] = [b"alert", sensor, name, &version, &self.identity.fingerprint];
         let news = self.findings.news(evidence, &identity, plan.def.window_us, plan.alert);
-        let event = evidence.records.first().map_or(news.id, |record| record.event_id());
+        let first = evidence.records.first();
+        let event = Event {
+            time: evidence.time,
+            uid: first.map_or_else(String::new, |record| record.uid.clone()),
+            id: first.map_or(news.id, |record| record.event_id()),
+        };
         self.ledger.add(minute, evidence.entity, evidence.stage, news.bits, event);
         let key = (evidence.entity, evidence.stage);
         if self.why.get(&key).is_none_or(|(score, _)| *score < evidence.score) {
@@ -128,6 +291,13 @@ impl Core {
             write_alert(&alert, self.blocks.of(Kind::Alert));
             *self.summary.alerts.entry(plan.def.name).or_default() += 1;
         }
+    }
+
+    /// The minute in which something counts that should count in `minute`: that one, unless it is
+    /// closed. In a replay only a file that had to wait for a free place comes this late.
+    fn in_time(&mut self, minute: Minute) -> Minute {
+        self.summary.clamped += u64::from(minute < self.open);
+        minute.max(self.open)
     }
 
     /// Every lane has come to `time`: closes the minutes that end `lateness` before it.
@@ -149,8 +319,8 @@ impl Core {
             let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };
             self.close(minute);
         }
-        self.summary.evicted = self.ledger.evicted();
-        self.summary.cells_dropped = self.windows.dropped();
+        self.summary.evicted = self.evicted();
+        self.summary.cells_dropped = self.dropped();
     }
 
     fn next(&self) -> Option<Minute> {
@@ -163,8 +333,16 @@ impl Core {
             let mut findings = stage::Findings::new(index);
             if let Some((close, _)) = &mut self.stages[index].close {
                 close.close(minute, &cells, &mut findings);
+                if !self.is_saved {
+                    // Nobody will ask for what changed, so it must not pile up.
+                    close.save(&mut |_, _| {});
+                }
             }
-            for evidence in findings.take() {
+            for mut evidence in findings.take() {
+                let log = evidence.records.first().map(|record| record.source.log);
+                if let Some(hidden) = log.and_then(|log| self.identity.hidden.get(&log)) {
+                    hidden.hide(&mut evidence);
+                }
                 self.evidence(minute, &evidence);
             }
         }
@@ -220,7 +398,11 @@ impl Core {
         };
         let modules = change.shares.iter().map(module).collect();
         let peak = Peak { score: change.score, level: change.level.name(), modules };
-        self.summary.note(change.entity.id(&self.identity.scope), peak);
+        let id = change.entity.id(&self.identity.scope);
+        if self.is_saved && change.score > change.previous && self.news.len() < NEWS_MAX {
+            self.news.push((id.clone(), peak.clone()));
+        }
+        self.summary.note(id, peak);
     }
 
     /// Alerts by detector so far, with zero for those that found nothing.

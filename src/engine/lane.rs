@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use crate::base::hash::Id;
 use crate::base::limits::{BATCH_ROWS_CROWDED, BATCH_ROWS_MAX, CROWD, OPEN_FILES_MAX};
 use crate::base::time::Time;
-use crate::record::{Batch, Generation, Lane, Log, Source};
+use crate::record::{Batch, Lane, Log, Source};
 
+use super::guard::Guard;
 use super::output::{Bound, Output};
 use super::traits::{Feed, Feeds};
 use super::watermark::Watermark;
@@ -30,8 +32,9 @@ pub struct LaneSpec {
 struct Stream {
     feed: Box<dyn Feed>,
     log: Log,
-    generation: Option<Generation>,
+    rank: (Option<Time>, Id),
     watermark: Watermark,
+    guard: Guard,
     output: Output,
     /// The next item of `output`.
     at: usize,
@@ -88,8 +91,9 @@ fn open_due(spec: &mut LaneSpec, streams: &mut Vec<Stream>, back: &Receiver<Outp
         let mut stream = Stream {
             feed: started.feed,
             log,
-            generation: None,
+            rank: (started.start, started.rank),
             watermark: Watermark::new(started.start),
+            guard: Guard::default(),
             output: fresh(log, back),
             at: 0,
         };
@@ -100,14 +104,14 @@ fn open_due(spec: &mut LaneSpec, streams: &mut Vec<Stream>, back: &Receiver<Outp
     }
 }
 
-/// The stream whose next item comes first, of equals the one of the least generation; and how far
+/// The stream whose next item comes first, of equals the one that began first; and how far
 /// it may go.
 fn choose(streams: &[Stream]) -> Option<(usize, Bound)> {
-    let order = |stream: &Stream| (stream.place(), stream.generation);
+    let order = |stream: &Stream| (stream.place(), stream.rank);
     let (index, first) = streams.iter().enumerate().min_by_key(|(_, stream)| order(stream))?;
     let others = streams.iter().enumerate().filter(|(other, _)| *other != index);
     let bound = others.fold(Bound::None, |bound, (_, other)| {
-        let is_behind = first.generation <= other.generation;
+        let is_behind = first.rank <= other.rank;
         let place = other.place();
         bound.min(if is_behind { Bound::Through(place) } else { Bound::Before(place) })
     });
@@ -135,6 +139,7 @@ fn take(stream: &mut Stream, end: usize, back: &Receiver<Output>) -> Output {
     ready.deltas.append(&mut output.deltas);
     ready.counts = std::mem::take(&mut output.counts);
     ready.bytes = std::mem::take(&mut output.bytes);
+    ready.panics = std::mem::take(&mut output.panics);
     stream.at = end;
     ready
 }
@@ -154,8 +159,8 @@ fn fill(stream: &mut Stream, worker: &mut Worker, batch: &mut Batch, crowd: usiz
 }
 
 fn treat(stream: &mut Stream, worker: &mut Worker, batch: &Batch, source: &Arc<Source>) {
-    stream.generation = Some(source.generation);
-    worker.process(batch, source, &mut stream.watermark, &mut stream.output);
+    worker.process(batch, source, &mut stream.watermark, &mut stream.guard, &mut stream.output);
+    stream.output.note_panics(&mut stream.guard);
 }
 
 /// An empty output, used before if one came back.

@@ -5,10 +5,16 @@
 //! records come from (`replay`), where documents go (`sink`); both implement a trait of this
 //! module.
 
+mod applier;
 mod core;
+mod guard;
+mod horizon;
 mod lane;
+mod live;
 mod output;
+mod retrace;
 mod run;
+mod status;
 mod summary;
 mod traits;
 mod watermark;
@@ -16,10 +22,15 @@ mod windows;
 mod worker;
 
 pub use self::core::{Core, Identity, StagePlan};
+pub use applier::{Applier, Changed, Step};
+pub use horizon::Tick;
 pub use lane::LaneSpec;
-pub use output::{Blocks, Kind};
+pub use live::{Bell, Commit, LiveLane, Pace, Watch, follow};
+pub use output::{Blocks, Kind, LaneState};
+pub use retrace::Retrace;
 pub use run::{Failure, run};
-pub use summary::{Counts, Summary};
-pub use traits::{Feed, Feeds, Sink, Started};
+pub use status::{BOUNDS_US, Counted, Files, Histogram, Meters, Status};
+pub use summary::{Counts, Peak, Summary};
+pub use traits::{Feed, Feeds, Mark, Sink, Started, Store, Tail};
 pub use watermark::Watermark;
 pub use worker::{Emit, Worker, WorkerPlan};

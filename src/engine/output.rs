@@ -2,13 +2,20 @@
 //! way to a sink.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::base::limits::SINK_BLOCK_BYTES;
 use crate::base::time::{Minute, Time};
-use crate::record::{Evidence, Log};
+use crate::record::{Evidence, Log, Source};
 use crate::stage::Delta;
 
+use super::guard::{Guard, Panics, Quarantine};
 use super::summary::Counts;
+use super::traits::Mark;
+use super::watermark::Watermark;
 
 /// The four kinds of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +57,37 @@ pub(super) struct Output {
     pub(super) counts: Counts,
     /// Bytes of the files read for it.
     pub(super) bytes: u64,
+    /// Panics of stages, by their place in the table.
+    pub(super) panics: Panics,
+    /// How long each stage took, by its place in the table.
+    pub(super) spent: Vec<(usize, Duration)>,
+    /// When the lane began to read the records, where they are followed.
+    pub(super) read: Option<Instant>,
+    /// Of files that are followed: what stands after it.
+    pub(super) after: Option<After>,
+}
+
+/// What stands after the records of an output.
+#[derive(Debug)]
+pub(super) struct After {
+    /// Its file.
+    pub(super) source: Arc<Source>,
+    /// Where that was left.
+    pub(super) mark: Mark,
+    /// The lane's own state there.
+    pub(super) lane: LaneState,
+    /// Whether there was more to read at once.
+    pub(super) is_behind: bool,
+}
+
+/// What a lane must know to go on: it travels with the records, so that any point between two
+/// outputs is one at which a program may be killed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// How far it has come in event time.
+    pub(super) watermark: Watermark,
+    /// Rows that its stages have to miss.
+    pub(super) quarantine: Quarantine,
 }
 
 impl Output {
@@ -62,6 +100,17 @@ impl Output {
             deltas: Vec::new(),
             counts: Counts::default(),
             bytes: 0,
+            panics: Panics::default(),
+            spent: Vec::new(),
+            read: None,
+            after: None,
+        }
+    }
+
+    /// Takes the panics that a guard has seen.
+    pub(super) fn note_panics(&mut self, guard: &mut Guard) {
+        for (stage, count) in std::mem::take(&mut guard.panics) {
+            *self.panics.entry(stage).or_default() += count;
         }
     }
 
@@ -72,6 +121,10 @@ impl Output {
         self.deltas.clear();
         self.counts = Counts::default();
         self.bytes = 0;
+        self.panics.clear();
+        self.spent.clear();
+        self.read = None;
+        self.after = None;
     }
 
     /// Where the documents of these items stand.
@@ -79,6 +132,20 @@ impl Output {
         let end = |item: usize| self.items[item].end as usize;
         let start = items.start.checked_sub(1).map_or(0, end);
         start..items.end.checked_sub(1).map_or(0, end).max(start)
+    }
+
+    /// Appends the documents of events or of dead letters, in the order of their file.
+    pub(super) fn copy(&self, kind: Kind, out: &mut Vec<u8>) {
+        let mut start = 0;
+        while start < self.items.len() {
+            let is_letter = self.items[start].is_letter;
+            let same = self.items[start..].iter().take_while(|item| item.is_letter == is_letter);
+            let end = start + same.count();
+            if is_letter == (kind == Kind::DeadLetter) {
+                out.extend_from_slice(&self.documents[self.span(start..end)]);
+            }
+            start = end;
+        }
     }
 
     /// The first item from `from` on that comes after `bound`.

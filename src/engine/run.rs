@@ -11,14 +11,13 @@ use crate::base::time::Time;
 use super::core::Core;
 use super::lane::{self, LaneSpec};
 use super::output::{Bound, Kind, Output};
-use super::summary::Summary;
 use super::traits::Sink;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The sink could not write.
-    #[error("cannot write: {0}")]
+    #[error("cannot write")]
     Sink(#[from] io::Error),
     /// A thread panicked or could not be started: a bug, or a machine out of threads.
     #[error("thread {0} failed")]
@@ -31,10 +30,10 @@ pub enum Failure {
 /// When the sink fails, or a thread does.
 pub fn run(
     lanes: Vec<LaneSpec>,
-    mut core: Core,
+    core: &mut Core,
     mut sink: Box<dyn Sink>,
     progress: &mut dyn FnMut(u64),
-) -> Result<Summary, Failure> {
+) -> Result<(), Failure> {
     thread::scope(|scope| -> Result<(), Failure> {
         let start = |name: &str, failed: io::Error| Failure::Thread(format!("{name}: {failed}"));
         let mut streams = Vec::new();
@@ -61,7 +60,7 @@ pub fn run(
         };
         let builder = thread::Builder::new().name("sink".to_owned());
         let writer = builder.spawn_scoped(scope, write).map_err(|error| start("sink", error))?;
-        let mut hand = Hand { core: &mut core, blocks, used };
+        let mut hand = Hand { core, blocks, used };
         // A sink that failed is found when it is joined.
         let _is_done = merge(&mut streams, &mut hand, progress);
         drop(hand);
@@ -73,7 +72,7 @@ pub fn run(
         Ok(())
     })?;
     core.summary.alerts = core.alerts();
-    Ok(core.summary)
+    Ok(())
 }
 
 /// What one lane made, as the entity lane sees it.
@@ -131,6 +130,7 @@ impl Stream {
             progress(output.bytes);
             let counts = hand.core.summary.logs.entry(output.log).or_default();
             counts.add(&output.counts);
+            hand.core.note_panics(&output.panics);
             for delta in output.deltas.drain(..) {
                 hand.core.fold(delta);
             }

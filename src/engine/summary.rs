@@ -2,18 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::score::Points;
 use crate::record::{Log, RejectReason};
 
 /// What became of the lines of one log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Bytes of the logs, decompressed.
+    pub bytes: u64,
+    /// Lines: each is an event, filtered or rejected.
+    pub lines: u64,
     /// Records.
     pub records: u64,
     /// Records whose event was written.
     pub events: u64,
+    /// Records that `event.emit` leaves without an event.
+    pub filtered: u64,
     /// Lines that were no records, by reason.
     pub rejected: BTreeMap<RejectReason, u64>,
+    /// Lines without anything in them; those at the very end of a file may be missing.
+    pub empty_lines: u64,
     /// Records too late for their own minute; they count in the oldest open one.
     pub late: u64,
     /// Records more than a day ahead of their lane; they count in its current minute.
@@ -25,8 +35,12 @@ pub struct Counts {
 impl Counts {
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.lines += other.lines;
         self.records += other.records;
         self.events += other.events;
+        self.filtered += other.filtered;
+        self.empty_lines += other.empty_lines;
         self.late += other.late;
         self.early += other.early;
         self.out_of_range += other.out_of_range;
@@ -67,13 +81,29 @@ pub struct Summary {
     pub risk: u64,
     /// The highest risk of each entity, by its id.
     pub entities: BTreeMap<String, Peak>,
+    /// Panics of stages that were caught.
+    pub panics: BTreeMap<&'static str, u64>,
     /// Entities that had to be forgotten.
     pub evicted: u64,
-    /// Cells of windows that found no room.
+    /// Findings and cells that came when their minute was closed; they count in the oldest open
+    /// one.
+    pub clamped: u64,
+    /// Cells of windows, and evidence, that found no room.
     pub cells_dropped: u64,
 }
 
 impl Summary {
+    /// Adds what an earlier run counted.
+    pub fn add(&mut self, earlier: &Self) {
+        for (log, counts) in &earlier.logs {
+            self.logs.entry(*log).or_default().add(counts);
+        }
+        for (detector, count) in &earlier.alerts {
+            *self.alerts.entry(detector).or_default() += count;
+        }
+        self.risk += earlier.risk;
+    }
+
     /// Notes a score of an entity.
     pub fn note(&mut self, id: String, peak: Peak) {
         if self.entities.get(&id).is_none_or(|known| known.score < peak.score) {

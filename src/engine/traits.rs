@@ -1,11 +1,14 @@
 //! What the engine asks of the floors above it.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::base::hash::Id;
 use crate::base::time::Time;
-use crate::record::{Batch, Log, Source};
+use crate::record::{Batch, Generation, Log, Source};
 
+use super::live::Commit;
 use super::output::Kind;
 
 /// Records of one lane, in the order of their file.
@@ -26,6 +29,8 @@ pub struct Started {
     /// The place in event time of its first record, if it has one: no record of it comes earlier in
     /// the merge.
     pub start: Option<Time>,
+    /// Its turn among files that have come equally far: a hash of what its first record says.
+    pub rank: Id,
 }
 
 /// The feeds of one lane, by the time of their first record.
@@ -38,6 +43,38 @@ pub trait Feeds: Send {
     fn open(&mut self) -> Option<Started>;
 }
 
+/// Where a file that is followed was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The identity of its content.
+    pub generation: Generation,
+    /// The bytes that were read since the last mark.
+    pub range: Range<u64>,
+    /// What its source wants to be told when it goes on from here.
+    pub state: Vec<u8>,
+    /// Whether nothing more will come of it.
+    pub is_last: bool,
+}
+
+/// Records of one lane as they are written.
+pub trait Tail: Send {
+    /// The log that there is something to read of; nothing after a while without.
+    fn next(&mut self) -> Option<Log>;
+
+    /// Fills an empty `batch` of the log that [`Tail::next`] named; nothing if there was not even a
+    /// line. The last part says whether there is more at once.
+    fn read(&mut self, rows_max: usize, batch: &mut Batch) -> Option<(Arc<Source>, Mark, bool)>;
+}
+
+/// Where commits go.
+pub trait Store: Send {
+    /// Makes a commit last: what was written before it, what changed, what has to be told.
+    ///
+    /// # Errors
+    /// Ends the run; the commit before it is what stands.
+    fn commit(&mut self, commit: Commit) -> io::Result<()>;
+}
+
 /// Where documents go.
 pub trait Sink: Send {
     /// Takes whole documents of one kind, each with a line feed at its end.
@@ -45,6 +82,9 @@ pub trait Sink: Send {
     /// # Errors
     /// Ends the run.
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()>;
+
+    /// Bytes of events and of dead letters written so far, those of runs before included.
+    fn written(&self) -> [u64; 2];
 
     /// No more will come.
     ///

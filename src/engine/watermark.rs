@@ -4,17 +4,19 @@
 //! it: one hostile time must not make everything else late, and a network that was silent for a
 //! week must be heard again.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::time::{DAY, Time};
 
 /// A running maximum that one wild time does not move.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     max: Option<Time>,
     jump: Option<Jump>,
 }
 
 /// Records that would move the maximum by more than a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Jump {
     first: Time,
     max: Time,

@@ -1,10 +1,13 @@
 //! The cells of minutes that are not closed yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::limits::WINDOW_CELLS_MAX;
+use serde::{Deserialize, Serialize};
+
+use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::limits::WINDOW_BYTES_MAX;
 use crate::base::time::Minute;
-use crate::record::Entity;
+use crate::record::{Entity, RecordRef};
 use crate::stage::{Cell, CellRow, Combine, Delta};
 
 type Key = (usize, Entity, Vec<u8>);
@@ -13,31 +16,89 @@ type Key = (usize, Entity, Vec<u8>);
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     minutes: BTreeMap<Minute, BTreeMap<Key, (u64, CellRow)>>,
-    cells: usize,
+    bytes: usize,
     dropped: u64,
+    /// What changed since the last [`Windows::save`], if anybody saves.
+    changed: Option<BTreeSet<(Minute, Key)>>,
+}
+
+/// A cell as it is saved.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    minute: Minute,
+    stage: String,
+    entity: Entity,
+    subject: Vec<u8>,
+    value: u64,
+    row: CellRow,
 }
 
 impl Windows {
+    /// From now on remembers what changed.
+    pub(super) fn track(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// Hands out what changed since the last call; `name` names the stages.
+    pub(super) fn save(&mut self, name: &dyn Fn(usize) -> &'static str, sink: &mut Changes<'_>) {
+        for (minute, key) in self.changed.as_mut().map(std::mem::take).unwrap_or_default() {
+            let cell = self.minutes.get(&minute).and_then(|cells| cells.get(&key));
+            let (stage, entity, subject) = key;
+            let name = name(stage);
+            let saved = cell.map(|(value, row)| {
+                encode(&Saved {
+                    minute,
+                    stage: name.to_owned(),
+                    entity,
+                    subject: subject.clone(),
+                    value: *value,
+                    row: row.clone(),
+                })
+            });
+            sink(&encode(&(b'w', minute, name, entity, &subject)), saved.as_deref());
+        }
+    }
+
+    /// Takes back what [`Windows::save`] handed out; cells of stages that are gone are passed over.
+    pub(super) fn load(
+        &mut self,
+        index: &dyn Fn(&str) -> Option<usize>,
+        value: &[u8],
+    ) -> Result<(), Damaged> {
+        let saved: Saved = decode(value)?;
+        let Some(stage) = index(&saved.stage) else { return Ok(()) };
+        let key = (stage, saved.entity, saved.subject);
+        let minute = self.minutes.entry(saved.minute).or_default();
+        self.bytes += cost(&key, &saved.row);
+        minute.insert(key, (saved.value, saved.row));
+        Ok(())
+    }
+
     /// Adds a delta to its cell. Where there is no room for another cell it is counted instead.
     pub(super) fn fold(&mut self, delta: Delta, combine: Combine) {
         let cells = self.minutes.entry(delta.minute).or_default();
         let key = (delta.stage, delta.entity, delta.subject);
+        if let Some(changed) = &mut self.changed {
+            changed.insert((delta.minute, key.clone()));
+        }
         if let Some((value, row)) = cells.get_mut(&key) {
             let Combine::Max = combine;
             // Of equals the row that stands first, whichever lane or file came first.
             let rank = |value: u64, row: &CellRow| {
-                (std::cmp::Reverse(value), row.ts, row.record.source.generation, row.record.offset)
+                let RecordRef { source, offset, uid } = &row.record;
+                (std::cmp::Reverse(value), row.ts, uid.clone(), source.generation, *offset)
             };
             if rank(delta.value, &delta.row) < rank(*value, row) {
                 (*value, *row) = (delta.value, delta.row);
             }
             return;
         }
-        if self.cells == WINDOW_CELLS_MAX {
+        let cost = cost(&key, &delta.row);
+        if self.bytes + cost > WINDOW_BYTES_MAX {
             self.dropped += 1;
             return;
         }
-        self.cells += 1;
+        self.bytes += cost;
         cells.insert(key, (delta.value, delta.row));
     }
 
@@ -57,7 +118,10 @@ impl Windows {
         for ((stage, entity, subject), (value, row)) in
             self.minutes.remove(&minute).unwrap_or_default()
         {
-            self.cells -= 1;
+            self.bytes -= cost_of(&subject, &row);
+            if let Some(changed) = &mut self.changed {
+                changed.insert((minute, (stage, entity, subject.clone())));
+            }
             by_stage.entry(stage).or_default().push(Cell { entity, subject, value, row });
         }
         by_stage
@@ -67,4 +131,13 @@ impl Windows {
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
+}
+
+fn cost((_, _, subject): &Key, row: &CellRow) -> usize {
+    cost_of(subject, row)
+}
+
+/// The bytes that a cell takes, with its place in the map, and once more where it is to be saved.
+fn cost_of(subject: &[u8], row: &CellRow) -> usize {
+    2 * (size_of::<Key>() + subject.len()) + size_of::<CellRow>() + row.record.uid.len() + 64
 }

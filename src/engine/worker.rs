@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use crate::base::clock::now;
 use crate::base::score::Ppm;
 use crate::base::time::{DAY, Minute, Time};
-use crate::document::{EventRow, EventWriter, Rule, Shown, write_dead_letter};
-use crate::record::schema::{ColumnId, ORIG_H, RESP_H, conn, files};
+use crate::document::{EventRow, EventWriter, Hidden, Rule, Shown, write_dead_letter};
+use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files};
 use crate::record::{Batch, Entity, Inside, Log, Scope, Sides, Source};
 use crate::stage::{Deltas, Fold, Input, Output as StageOutput, RecordStage};
 
+use super::guard::Guard;
 use super::output::{Item, Output};
 use super::watermark::Watermark;
 
@@ -48,6 +50,7 @@ pub struct Worker {
     plan: WorkerPlan,
     log: Log,
     writer: EventWriter,
+    hidden: Hidden,
     stages: Vec<(usize, &'static str, Box<dyn RecordStage>, StageOutput)>,
     folds: Vec<(usize, Box<dyn Fold>)>,
     deltas: Deltas,
@@ -67,10 +70,12 @@ impl Worker {
     #[must_use]
     pub fn new(log: Log, plan: WorkerPlan) -> Self {
         let writer = EventWriter::new(log, &plan.sensor_id, plan.shown, &plan.redact, &plan.scope);
+        let hidden = Hidden::new(&plan.redact, log);
         Self {
             plan,
             log,
             writer,
+            hidden,
             stages: Vec::new(),
             folds: Vec::new(),
             deltas: Deltas::default(),
@@ -96,12 +101,14 @@ impl Worker {
     /// The columns that the worker itself reads of `log`.
     #[must_use]
     pub fn columns(log: Log, plan: &WorkerPlan) -> Vec<ColumnId> {
-        let mut wanted = vec![ORIG_H, RESP_H];
+        let mut wanted = vec![UID, ORIG_H, RESP_H];
         match log {
             Log::Conn | Log::OpenConn => {
                 wanted.extend([conn::DURATION, conn::LOCAL_ORIG, conn::LOCAL_RESP]);
             }
-            Log::Files => wanted.extend([files::TX_HOSTS, files::RX_HOSTS, files::IS_ORIG]),
+            Log::Files => {
+                wanted.extend([files::FUID, files::TX_HOSTS, files::RX_HOSTS, files::IS_ORIG]);
+            }
             Log::Dns | Log::Http => {}
         }
         if plan.emit != Emit::None {
@@ -126,6 +133,7 @@ impl Worker {
         batch: &Batch,
         source: &Arc<Source>,
         watermark: &mut Watermark,
+        guard: &mut Guard,
         out: &mut Output,
     ) {
         self.locate(batch, watermark, out);
@@ -138,16 +146,20 @@ impl Worker {
             minutes: &self.minutes,
         };
         for (index, _, stage, output) in &mut self.stages {
-            output.begin(*index, batch.rows());
-            stage.score(&input, output);
+            let begun = now();
+            guard.score(*index, stage.as_mut(), &input, output);
+            out.spent.push((*index, begun.elapsed()));
         }
         for (index, fold) in &mut self.folds {
-            self.deltas.begin(*index);
-            fold.fold(&input, &mut self.deltas);
+            let begun = now();
+            guard.fold(*index, fold.as_mut(), &input, &mut self.deltas);
+            out.spent.push((*index, begun.elapsed()));
         }
         out.deltas.extend(self.deltas.take());
         self.write(batch, source, start, out);
         out.counts.records += batch.rows() as u64;
+        out.counts.lines += (batch.rows() + batch.rejects.len()) as u64;
+        out.counts.empty_lines += batch.empty_lines;
     }
 
     /// Finds out, row by row, whom it concerns and when it counts.
@@ -158,6 +170,11 @@ impl Worker {
         self.minutes.clear();
         self.places.clear();
         self.out_of_range.clear();
+        if watermark.get().is_none() {
+            // A lane that was never heard begins where most of its first records are.
+            let first = (0..rows.min(Watermark::START_ROWS)).map(|row| Self::place(batch, row));
+            *watermark = Watermark::new(Watermark::start(&first.collect::<Vec<_>>()));
+        }
         for row in 0..rows {
             let sides = sides(batch, row);
             self.sides.push(sides);
@@ -200,7 +217,8 @@ impl Worker {
             }
         }
         for (_, _, _, output) in &mut self.stages {
-            for (row, evidence) in output.take_evidence() {
+            for (row, mut evidence) in output.take_evidence() {
+                self.hidden.hide(&mut evidence);
                 let item = item_of(batch, row);
                 out.evidence.push((item, self.minutes[row], evidence));
             }
@@ -230,6 +248,8 @@ impl Worker {
             };
             self.writer.write(batch, row, &event, &mut out.documents);
             out.counts.events += 1;
+        } else {
+            out.counts.filtered += 1;
         }
         let end = out.documents.len() as u32;
         out.items.push(Item { place: self.places[row], end, is_letter: false });

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::address::Addr;
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::Time;
@@ -36,7 +38,7 @@ pub struct Line {
 /// A member of a JSON record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its key, without the quotes, still escaped.
+    /// Its key, or the name that an alias gives it, without the quotes, still escaped.
     pub key: Span,
     /// Its value, as written.
     pub value: Span,
@@ -45,7 +47,7 @@ pub struct Member {
 }
 
 /// Why a line is not a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// Fewer or more columns than the header names.
     ColumnCount,
@@ -156,6 +158,8 @@ pub struct Batch {
     pub member_ends: Vec<u32>,
     /// What was not a record.
     pub rejects: Vec<Reject>,
+    /// Lines without anything in them.
+    pub empty_lines: u64,
 }
 
 impl Batch {
@@ -178,6 +182,7 @@ impl Batch {
             members: Vec::new(),
             member_ends: Vec::new(),
             rejects: Vec::new(),
+            empty_lines: 0,
         }
     }
 
@@ -192,6 +197,7 @@ impl Batch {
         self.members.clear();
         self.member_ends.clear();
         self.rejects.clear();
+        self.empty_lines = 0;
     }
 
     /// Which log.
@@ -238,6 +244,17 @@ impl Batch {
         let row = self.rows;
         if row < BATCH_ROWS_MAX {
             self.columns.iter_mut().for_each(|column| column.unset(row));
+        }
+    }
+
+    /// Becomes a batch of one row of another: its typed columns, not its cells.
+    pub fn take_alone(&mut self, from: &Self, row: usize) {
+        self.clear();
+        self.arena.extend_from_slice(&from.arena);
+        (self.format, self.rows) = (from.format, 1);
+        self.lines.push(from.lines[row]);
+        for (column, from) in self.columns.iter_mut().zip(&from.columns) {
+            column.take_alone(from, row);
         }
     }
 

@@ -198,6 +198,24 @@ impl Column {
         }
     }
 
+    /// Takes a row of another column of the same kind as row 0, and forgets the others.
+    pub fn take_alone(&mut self, from: &Self, row: usize) {
+        self.clear();
+        match &from.values {
+            _ if !from.is_set(row) => {}
+            Values::None => {}
+            Values::Micros(values) => self.set_micros(0, values[row]),
+            Values::Count(values) => self.set_count(0, values[row]),
+            Values::Addr(values) => self.set_addr(0, values[row]),
+            Values::Flag(bits) => self.set_flag(0, bits[row / 64] >> (row % 64) & 1 == 1),
+            Values::Text(values) => self.set_text(0, values[row]),
+            Values::List { rows, items } => {
+                self.set_list(0);
+                items[rows[row].range()].iter().for_each(|&item| self.push_item(0, item));
+            }
+        }
+    }
+
     /// A time or an interval, in microseconds.
     #[must_use]
     pub fn micros(&self, row: usize) -> Option<i64> {

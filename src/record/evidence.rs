@@ -6,6 +6,7 @@ use crate::base::time::Time;
 
 use super::entity::Entity;
 use super::position::RecordRef;
+use super::schema::ColumnId;
 
 /// A technique of MITRE ATT&CK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Observed {
 pub struct Reason {
     /// What was looked at.
     pub feature: &'static str,
+    /// The columns of which `observed` shows something.
+    pub columns: &'static [ColumnId],
     /// What was seen.
     pub observed: Observed,
     /// What is usual.

@@ -25,7 +25,8 @@ pub enum Shape {
 /// A column as the header names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name; of columns we know, the canonical one.
+    /// Its name; of columns we know, the canonical one; where the header gives it again, with `#`
+    /// and a number behind it.
     pub name: String,
     /// The column of our table, if it is one.
     pub column: Option<ColumnId>,

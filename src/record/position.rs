@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::hash::{self, Id, Prefix};
 
 use super::log::Log;
 
 /// The identity of a log file's content: the same live, renamed, copied, gzipped (zeek-logs R6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub [u8; 16]);
 
 impl Generation {
@@ -32,7 +34,7 @@ impl Generation {
 }
 
 /// A file that is being read: shared by all that point into it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Which log it is.
     pub log: Log,
@@ -45,7 +47,7 @@ pub struct Source {
 }
 
 /// A record that a finding points to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordRef {
     /// The file.
     pub source: Arc<Source>,

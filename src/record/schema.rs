@@ -201,6 +201,13 @@ impl Log {
         }
     }
 
+    /// The columns whose values may be not of their type: times, numbers, flags.
+    pub fn typed_columns(self) -> impl Iterator<Item = ColumnId> {
+        let all = self.columns().iter().enumerate();
+        all.filter(|(_, def)| !matches!(def.kind, Kind::Addr | Kind::Text | Kind::List))
+            .map(|(index, _)| ColumnId(index as u8))
+    }
+
     /// The column called `name`, also in the form that `Log::default_scope_sep="_"` gives the
     /// connection's four: `id_orig_h`.
     #[must_use]

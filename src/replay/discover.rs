@@ -1,6 +1,6 @@
 //! Finds the files below the paths that were given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,27 +27,57 @@ pub struct Skipped {
 }
 
 /// Every regular file at or below `paths`, each once, sorted by relative path.
+///
+/// A file or directory that can be reached in several ways is taken by the first of them: without
+/// links before with links, then the shortest name. The order of `paths` does not matter.
 #[must_use]
 pub fn discover(paths: &[PathBuf]) -> (Vec<Found>, Vec<Skipped>) {
     let mut walk = Walk::default();
     for path in paths {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        walk.visit(path, &name.unwrap_or_default(), 0, true);
+        let is_link = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+        let relative = if path.is_dir() { String::new() } else { name.unwrap_or_default() };
+        walk.waiting.insert(Way::new(
+            usize::from(is_link),
+            relative,
+            path.clone(),
+            PathBuf::new(),
+            0,
+        ));
     }
-    let mut found: Vec<Found> = walk.files.into_values().collect();
-    found.sort();
+    while let Some(way) = walk.waiting.pop_first() {
+        walk.visit(&way);
+    }
+    walk.found.sort();
     walk.skipped.sort();
     walk.skipped.dedup();
-    (found, walk.skipped)
+    (walk.found, walk.skipped)
+}
+
+/// A way to a file or directory, in the order in which they are gone.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    links: usize,
+    length: usize,
+    relative: String,
+    path: PathBuf,
+    /// The directory that it stands in, without links.
+    parent: PathBuf,
+    depth: usize,
+}
+
+impl Way {
+    fn new(links: usize, relative: String, path: PathBuf, parent: PathBuf, depth: usize) -> Self {
+        Self { links, length: relative.len(), relative, path, parent, depth }
+    }
 }
 
 #[derive(Default)]
 struct Walk {
-    /// By canonical path, so that two arguments that reach one file read it once.
-    files: BTreeMap<PathBuf, Found>,
-    /// Canonical path and relative path of directories: a link back up ends here.
-    directories: BTreeSet<(PathBuf, String)>,
-    open: Vec<PathBuf>,
+    waiting: BTreeSet<Way>,
+    /// What was visited, without links. No way leads to a better one, so the first counts.
+    visited: BTreeSet<PathBuf>,
+    found: Vec<Found>,
     skipped: Vec<Skipped>,
 }
 
@@ -56,57 +86,55 @@ impl Walk {
         self.skipped.push(Skipped { path: path.to_owned(), reason: reason.to_string() });
     }
 
-    fn visit(&mut self, path: &Path, relative: &str, depth: usize, is_argument: bool) {
+    fn visit(&mut self, way: &Way) {
+        let path = &way.path;
         // Follows links: what a dangling one points to does not exist.
         let (meta, real) = match fs::metadata(path).and_then(|m| Ok((m, fs::canonicalize(path)?))) {
             Ok(found) => found,
             Err(error) => return self.skip(path, error),
         };
-        if meta.is_dir() {
-            let below = if is_argument { "" } else { relative };
-            self.directory(path, real, below, depth);
-        } else if !meta.is_file() {
-            self.skip(path, "not a regular file");
-        } else if self.files.len() == FILES_MAX {
-            self.skip(path, format!("more than {FILES_MAX} files"));
-        } else {
-            let relative = relative.to_owned();
-            let found = Found { relative, path: path.to_owned(), bytes: meta.len() };
-            // Reached by several ways: the longest name says most; of equals the first.
-            let rank = |found: &Found| (std::cmp::Reverse(found.relative.len()), found.clone());
-            match self.files.get(&real) {
-                Some(known) if rank(known) <= rank(&found) => {}
-                _ => drop(self.files.insert(real, found)),
-            }
-        }
-    }
-
-    fn directory(&mut self, path: &Path, real: PathBuf, relative: &str, depth: usize) {
-        if self.open.contains(&real) {
+        if meta.is_dir() && way.parent.starts_with(&real) {
             return self.skip(path, "a link to a directory above it");
         }
-        if depth > DIRECTORY_DEPTH_MAX {
-            return self.skip(path, format!("more than {DIRECTORY_DEPTH_MAX} directories deep"));
-        }
-        if !self.directories.insert((real.clone(), relative.to_owned())) {
+        if self.visited.contains(&real) {
             return;
         }
-        let entries = match fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        if meta.is_dir() && way.depth > DIRECTORY_DEPTH_MAX {
+            return self.skip(path, format!("more than {DIRECTORY_DEPTH_MAX} directories deep"));
+        } else if meta.is_dir() {
+            self.directory(way, &real);
+        } else if !meta.is_file() {
+            return self.skip(path, "not a regular file");
+        } else if self.found.len() == FILES_MAX {
+            return self.skip(path, format!("more than {FILES_MAX} files"));
+        } else {
+            let (relative, path) = (way.relative.clone(), path.clone());
+            self.found.push(Found { relative, path, bytes: meta.len() });
+        }
+        self.visited.insert(real);
+    }
+
+    /// Notes the ways to what stands in a directory.
+    fn directory(&mut self, way: &Way, real: &Path) {
+        let entries = match fs::read_dir(&way.path).and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        {
             Ok(entries) => entries,
-            Err(error) => return self.skip(path, error),
+            Err(error) => return self.skip(&way.path, error),
         };
-        let mut names: Vec<_> = entries.into_iter().map(|entry| entry.file_name()).collect();
-        names.sort();
-        self.open.push(real);
-        for name in names {
+        for entry in entries {
+            let name = entry.file_name();
             let text = name.to_string_lossy();
             if text.starts_with('.') || text.ends_with(".tmp") {
                 continue;
             }
-            let below =
-                if relative.is_empty() { text.to_string() } else { format!("{relative}/{text}") };
-            self.visit(&path.join(&name), &below, depth + 1, false);
+            let relative = match way.relative.as_str() {
+                "" => text.to_string(),
+                above => format!("{above}/{text}"),
+            };
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            let links = way.links + usize::from(is_link);
+            let path = way.path.join(&name);
+            self.waiting.insert(Way::new(links, relative, path, real.to_owned(), way.depth + 1));
         }
-        self.open.pop();
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::base::limits::{BATCH_ROWS_MAX, READ_BYTES, READ_BYTES_CROWDED};
 use crate::base::time::Time;
 use crate::engine::{Feed, Feeds, Started};
-use crate::record::{Batch, Reject, RejectReason, Source};
+use crate::read::{Reader, Trouble};
+use crate::record::{Batch, Reject, Source};
 use crate::zeek::{Parser, Settings};
 
 use super::inventory::Planned;
-use super::reader::{Reader, Trouble};
 
 /// The files of one lane, in the order of their first records.
 pub struct LaneFeeds {
@@ -61,7 +61,8 @@ impl Feeds for LaneFeeds {
             is_done: false,
             bytes: 0,
         };
-        Some(Started { feed: Box::new(feed), log: file.log, start: file.start })
+        let (log, start, rank) = (file.log, file.start, file.rank);
+        Some(Started { feed: Box::new(feed), log, start, rank })
     }
 }
 
@@ -139,11 +140,8 @@ impl FileFeed {
 
     /// What went wrong with the file is a dead letter at the place where it did.
     fn say_trouble(&mut self, batch: &mut Batch) {
-        let (reason, error) = match self.trouble.take() {
-            Some(Trouble::Gzip(error)) => (RejectReason::GzipCorrupt, error),
-            Some(Trouble::Io(error)) => (RejectReason::ReadError, error),
-            None => return,
-        };
+        let Some(trouble) = self.trouble.take() else { return };
+        let (reason, error) = trouble.parts();
         batch.rejects.push(Reject {
             reason,
             detail: error.to_string(),

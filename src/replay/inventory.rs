@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::hash::{self, Id};
 use crate::base::limits::{BATCH_ROWS_MAX, IDENTIFY_BYTES};
 use crate::base::time::Time;
 use crate::engine::{Watermark, Worker};
+use crate::read::Reader;
+use crate::record::schema::{UID, files};
 use crate::record::{Generation, Lane, Log};
 use crate::zeek::{Identity, Parser, Settings, identify};
 
 use super::discover::{Found, Skipped};
-use super::reader::Reader;
+
 use super::twins;
 
 /// A file that will be read.
@@ -23,6 +26,8 @@ pub struct Planned {
     pub generation: Generation,
     /// The place in event time of its first record.
     pub start: Option<Time>,
+    /// A hash of `ts` and `uid` of its first record: the same for TSV and JSON.
+    pub rank: Id,
 }
 
 /// What there is.
@@ -56,7 +61,7 @@ pub fn take_inventory(
     settings: &BTreeMap<Log, Settings>,
 ) -> Inventory {
     let mut inventory = Inventory { skipped, ..Inventory::default() };
-    let mut starts: BTreeMap<Found, Option<Time>> = BTreeMap::new();
+    let mut starts: BTreeMap<Found, (Option<Time>, Id)> = BTreeMap::new();
     let mut groups: BTreeMap<(Log, Generation), Vec<Found>> = BTreeMap::new();
     let mut head = vec![0; IDENTIFY_BYTES];
     for found in files {
@@ -67,21 +72,28 @@ pub fn take_inventory(
                 continue;
             }
         };
-        let mut count = reader.fill(&mut head[..FIRST_LOOK]);
+        let (mut count, mut trouble) = reader.fill(&mut head[..FIRST_LOOK]);
         let lines = memchr::memchr_iter(b'\n', &head[..count]).count();
         if count == FIRST_LOOK && lines < FIRST_LOOK_LINES {
-            count += reader.fill(&mut head[FIRST_LOOK..]);
+            let more;
+            (more, trouble) = reader.fill(&mut head[FIRST_LOOK..]);
+            count += more;
         }
         let is_whole = count < FIRST_LOOK || (count > FIRST_LOOK && count < IDENTIFY_BYTES);
         let name = found.relative.rsplit('/').next().unwrap_or_default();
         let alias = settings.values().next().map_or(&[][..], |settings| &settings.alias);
-        match identify(&head[..count], is_whole, name, alias) {
-            Identity::Other => inventory.other += 1,
-            Identity::Empty(_) => inventory.empty += 1,
-            Identity::Ours { log, generation } => {
+        match (identify(&head[..count], is_whole, name, alias), trouble) {
+            // Its trouble becomes a dead letter when it is read.
+            (Identity::Ours { log, generation }, _) => {
                 starts.insert(found.clone(), start(&head[..count], &settings[&log]));
                 groups.entry((log, generation)).or_default().push(found);
             }
+            (_, Some(trouble)) => {
+                let reason = trouble.to_string();
+                inventory.skipped.push(Skipped { path: found.path, reason });
+            }
+            (Identity::Other, None) => inventory.other += 1,
+            (Identity::Empty(_), None) => inventory.empty += 1,
         }
     }
     for ((log, generation), files) in groups {
@@ -90,33 +102,40 @@ pub fn take_inventory(
         inventory.forks += resolved.forks;
         for (found, generation) in resolved.files {
             inventory.bytes += found.bytes;
-            let start = starts.get(&found).copied().flatten();
-            let planned = Planned { found, log, generation, start };
+            let (start, rank) = starts.get(&found).copied().unwrap_or((None, Id([0; 16])));
+            let planned = Planned { found, log, generation, start, rank };
             inventory.lanes.entry(log.lane()).or_default().push(planned);
         }
     }
     for files in inventory.lanes.values_mut() {
-        files.sort_by_key(|file| (file.start, file.generation));
+        files.sort_by_key(|file| (file.start, file.rank, file.generation));
     }
     inventory.skipped.sort();
     inventory
 }
 
-/// The place of the first record of a file that begins with `head`.
-fn start(head: &[u8], settings: &Settings) -> Option<Time> {
+/// The place of the first record of a file that begins with `head`, and its rank.
+fn start(head: &[u8], settings: &Settings) -> (Option<Time>, Id) {
+    let log = settings.log;
     let mut parser = Parser::new(settings);
     let mut batch = settings.batch();
     let mut at = 0;
     let mut places = Vec::new();
+    let mut rank = Id([0; 16]);
     while places.len() < Watermark::START_ROWS {
         batch.clear();
         let progress = parser.parse(&head[at..], BATCH_ROWS_MAX, &mut batch);
         at += progress.consumed;
+        if places.is_empty() && batch.rows() > 0 {
+            let uid = if log == Log::Files { files::FUID } else { UID };
+            let ts = batch.ts(0).0.to_be_bytes();
+            rank = hash::id(&[&ts, batch.text(uid, 0).unwrap_or_default()]);
+        }
         places.extend((0..batch.rows()).map(|row| Worker::place(&batch, row)));
         if !progress.is_full {
             break;
         }
     }
     places.truncate(Watermark::START_ROWS);
-    Watermark::start(&places)
+    (Watermark::start(&places), rank)
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use crate::read::Reader;
 use crate::record::Generation;
 
 use super::discover::Found;
-use super::reader::Reader;
 
 /// What a set of files of one generation turned out to be.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ fn content(path: &Path) -> (u64, [u8; 32]) {
     if let Ok(mut reader) = Reader::open(path) {
         let mut buffer = vec![0; BUFFER];
         loop {
-            match reader.fill(&mut buffer) {
+            match reader.fill(&mut buffer).0 {
                 0 => break,
                 count => {
                     length += count as u64;
@@ -94,7 +94,7 @@ fn first_difference(leader: &Path, other: &Path) -> io::Result<Option<Vec<u8>>> 
     // The line that is being compared, as far as it was read.
     let mut line = Vec::new();
     loop {
-        let (a_count, b_count) = (a.fill(&mut a_buffer), b.fill(&mut b_buffer));
+        let (a_count, b_count) = (a.fill(&mut a_buffer).0, b.fill(&mut b_buffer).0);
         let (a_bytes, b_bytes) = (&a_buffer[..a_count], &b_buffer[..b_count]);
         let common = a_bytes.iter().zip(b_bytes).position(|(x, y)| x != y);
         let equal = common.unwrap_or(a_count.min(b_count));
@@ -116,7 +116,7 @@ fn first_difference(leader: &Path, other: &Path) -> io::Result<Option<Vec<u8>>> 
         let end = memchr::memchr(b'\n', &b_bytes[equal..]).map_or(b_count, |at| equal + at);
         keep(&mut line, &b_bytes[start..end]);
         if end == b_count && line.len() < LINE_MAX {
-            let count = b.fill(&mut b_buffer);
+            let count = b.fill(&mut b_buffer).0;
             let end = memchr::memchr(b'\n', &b_buffer[..count]).unwrap_or(count);
             keep(&mut line, &b_buffer[..end]);
         }

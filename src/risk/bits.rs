@@ -4,6 +4,8 @@
 //! fraction is halved: evidence of score s has -log2(1 - s) bits, so that bits *add up* where
 //! chances multiply (noisy-or), and a half-life is one bit.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::score::Ppm;
 
 /// 1 as a fraction.
@@ -148,7 +150,7 @@ const FINE: [u64; 65] = [
 ];
 
 /// How much a score says, in 2^-32 bits: -log2(1 - score).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bits(u64);
 
 impl Bits {

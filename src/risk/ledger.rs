@@ -7,14 +7,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::hash::Id;
-use crate::base::limits::EVIDENCE_MAX;
+use crate::base::limits::{EVIDENCE_MAX, PENDING_MAX};
 use crate::base::score::{Points, Ppm};
-use crate::base::time::{MINUTE, Minute};
+use crate::base::time::{MINUTE, Minute, Time};
 use crate::record::Entity;
 
 use super::bits::{Bits, ONE, decayed, to_ppm};
 use super::level::Level;
+use super::saved::Changed;
 
 /// What the ledger is told of one module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,25 +40,37 @@ pub struct Policy {
     pub entities_max: usize,
 }
 
+/// An event behind a value. Of equally strong ones the first counts, told by what stands in the log
+/// and not by where it stands, so that TSV and JSON of the same records name the same events.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Event {
+    /// Its `ts`.
+    pub time: Time,
+    /// Zeek's uid.
+    pub uid: String,
+    /// Its id.
+    pub id: Id,
+}
+
 /// The value of one module for one entity.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Value {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Value {
     /// At the end of `at`.
     fraction: u64,
     at: i64,
     /// The strongest events behind it, with their bits.
-    evidence: Vec<(Bits, Id)>,
+    evidence: Vec<(Bits, Event)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Account {
-    values: BTreeMap<usize, Value>,
+pub(super) struct Account {
+    pub(super) values: BTreeMap<usize, Value>,
     /// The score of its last document.
-    told: Points,
+    pub(super) told: Points,
     /// Its place in the order of eviction.
-    rank: (Points, i64),
+    pub(super) rank: (Points, i64),
     /// When it is looked at again.
-    due: Option<Minute>,
+    pub(super) due: Option<Minute>,
 }
 
 /// What one module adds to a score.
@@ -88,22 +103,29 @@ pub struct Change {
     pub shares: Vec<Share>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Pending {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Pending {
     bits: Bits,
-    evidence: Vec<(Bits, Id)>,
+    evidence: Vec<(Bits, Event)>,
 }
 
 /// The accounts of all entities.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    policy: Policy,
+    pub(super) policy: Policy,
     /// Evidence of minutes that are not closed.
-    pending: BTreeMap<Minute, BTreeMap<(Entity, usize), Pending>>,
-    accounts: BTreeMap<Entity, Account>,
-    ranks: BTreeSet<((Points, i64), Entity)>,
-    due: BTreeSet<(Minute, Entity)>,
+    pub(super) pending: BTreeMap<Minute, BTreeMap<(Entity, usize), Pending>>,
+    pub(super) accounts: BTreeMap<Entity, Account>,
+    pub(super) ranks: BTreeSet<((Points, i64), Entity)>,
+    pub(super) due: BTreeSet<(Minute, Entity)>,
+    /// Accounts by the level that was told.
+    pub(super) levels: BTreeMap<Level, u64>,
     evicted: u64,
+    /// Evidence that waits, counted, and what found no room.
+    pub(super) waiting: usize,
+    dropped: u64,
+    /// What changed since the last [`Ledger::save`], if anybody saves.
+    pub(super) changed: Option<Changed>,
 }
 
 impl Ledger {
@@ -116,18 +138,40 @@ impl Ledger {
             accounts: BTreeMap::new(),
             ranks: BTreeSet::new(),
             due: BTreeSet::new(),
+            levels: BTreeMap::new(),
             evicted: 0,
+            waiting: 0,
+            dropped: 0,
+            changed: None,
         }
     }
 
-    /// Takes evidence that counts in `minute`, which must not be closed.
-    pub fn add(&mut self, minute: Minute, entity: Entity, module: usize, bits: Bits, event: Id) {
+    fn touch(&mut self, entity: Entity) {
+        if let Some(changed) = &mut self.changed {
+            changed.accounts.insert(entity);
+        }
+    }
+
+    /// Takes evidence that counts in `minute`, which must not be closed. Where there is no room for
+    /// another entity it is counted instead.
+    pub fn add(&mut self, minute: Minute, entity: Entity, module: usize, bits: Bits, event: Event) {
         if bits == Bits::default() {
             return;
         }
-        let pending = self.pending.entry(minute).or_default().entry((entity, module)).or_default();
+        let waiting = self.pending.entry(minute).or_default();
+        if !waiting.contains_key(&(entity, module)) {
+            if self.waiting >= PENDING_MAX {
+                self.dropped += 1;
+                return;
+            }
+            self.waiting += 1;
+        }
+        let pending = waiting.entry((entity, module)).or_default();
         pending.bits = pending.bits.plus(bits);
         keep_strongest(&mut pending.evidence, (bits, event));
+        if let Some(changed) = &mut self.changed {
+            changed.pending.insert((minute, entity, module));
+        }
     }
 
     /// The next minute that has to be closed, be it for its evidence or because a score fades.
@@ -150,10 +194,23 @@ impl Ledger {
         self.accounts.len()
     }
 
+    /// Entities by the level that was told of them.
+    #[must_use]
+    pub fn levels(&self) -> BTreeMap<Level, u64> {
+        let count = |level| (level, self.levels.get(&level).copied().unwrap_or_default());
+        Level::ALL.into_iter().map(count).collect()
+    }
+
     /// Entities that had to go.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// Evidence that found no room.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Closes a minute: takes its evidence in and says which scores have to be told, in the order
@@ -161,11 +218,18 @@ impl Ledger {
     pub fn close(&mut self, minute: Minute, out: &mut Vec<Change>) {
         let mut touched = BTreeSet::new();
         for ((entity, module), pending) in self.pending.remove(&minute).unwrap_or_default() {
+            self.waiting -= 1;
             let half_life = self.policy.half_life_us;
-            let account = self.accounts.entry(entity).or_default();
+            let account = self.accounts.entry(entity).or_insert_with(|| {
+                *self.levels.entry(Level::of(Points(0))).or_default() += 1;
+                Account::default()
+            });
             let value = account.values.entry(module).or_default();
             value.take(pending, minute, half_life);
             touched.insert(entity);
+            if let Some(changed) = &mut self.changed {
+                changed.pending.insert((minute, entity, module));
+            }
         }
         while let Some(&(due, entity)) = self.due.first() {
             if due > minute {
@@ -189,6 +253,7 @@ impl Ledger {
 
     /// Tells a score if it has to be told, and says when to look again.
     fn look(&mut self, entity: Entity, minute: Minute, out: &mut Vec<Change>) {
+        self.touch(entity);
         let Some(account) = self.accounts.get(&entity) else { return };
         let policy = &self.policy;
         let shares = account.shares(minute, policy);
@@ -207,7 +272,10 @@ impl Ledger {
         let last = account.values.values().map(|value| value.at).max().unwrap_or(i64::MIN);
         let is_over = score == Points(0) && due.is_none();
         let Some(account) = self.accounts.get_mut(&entity) else { return };
-        (account.told, account.due, account.rank) = (told, due, (score, last));
+        let before = std::mem::replace(&mut account.told, told);
+        (account.due, account.rank) = (due, (score, last));
+        *self.levels.entry(Level::of(before)).or_default() -= 1;
+        *self.levels.entry(Level::of(told)).or_default() += 1;
         self.ranks.remove(&(old_rank, entity));
         self.ranks.insert(((score, last), entity));
         old_due.map(|old| self.due.remove(&(old, entity)));
@@ -218,8 +286,10 @@ impl Ledger {
     }
 
     fn remove(&mut self, entity: Entity) {
+        self.touch(entity);
         if let Some(account) = self.accounts.remove(&entity) {
             self.ranks.remove(&(account.rank, entity));
+            *self.levels.entry(Level::of(account.told)).or_default() -= 1;
             account.due.map(|due| self.due.remove(&(due, entity)));
         }
     }
@@ -257,7 +327,7 @@ impl Account {
             let weight = policy.modules[module].weight.0;
             let points = Points(weight * u64::from(now.get()) / u64::from(Ppm::ONE.get()));
             if points > Points(0) {
-                let evidence = value.evidence.iter().map(|(_, id)| *id).collect();
+                let evidence = value.evidence.iter().map(|(_, event)| event.id).collect();
                 shares.push(Share { module, points, value: now, evidence });
             }
         }
@@ -329,13 +399,13 @@ fn cap(shares: &mut [Share]) {
     }
 }
 
-/// Keeps the strongest few, of equals those with the least id, each event once.
-fn keep_strongest(kept: &mut Vec<(Bits, Id)>, item: (Bits, Id)) {
-    match kept.iter_mut().find(|(_, id)| *id == item.1) {
+/// Keeps the strongest few, of equals those that came first, each event once.
+fn keep_strongest(kept: &mut Vec<(Bits, Event)>, item: (Bits, Event)) {
+    match kept.iter_mut().find(|(_, event)| event.id == item.1.id) {
         Some(known) => known.0 = known.0.max(item.0),
         None => kept.push(item),
     }
-    kept.sort_by_key(|&(bits, id)| (std::cmp::Reverse(bits), id));
+    kept.sort_by(|(a, first), (b, second)| b.cmp(a).then_with(|| first.cmp(second)));
     kept.truncate(EVIDENCE_MAX);
 }
 
@@ -347,9 +417,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn policy(weights: &[u64]) -> Policy {
-        let module = |weight: &u64| Module { name: "m", weight: Points(weight * 1_000_000) };
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let module =
+            |(weight, name): (&u64, _)| Module { name, weight: Points(weight * 1_000_000) };
         Policy {
-            modules: weights.iter().map(module).collect(),
+            modules: weights.iter().zip(names).map(module).collect(),
             half_life_us: DAY,
             entities_max: 100,
         }
@@ -359,8 +431,8 @@ mod tests {
         Entity::Host(Addr::v4(number))
     }
 
-    fn event(number: u8) -> Id {
-        Id([number; 16])
+    fn event(number: u8) -> Event {
+        Event { time: Time(i64::from(number)), uid: String::new(), id: Id([number; 16]) }
     }
 
     /// Runs `script`, lines of `MINUTE HOST MODULE SCORE`, to the end of `until`, and prints every
@@ -386,6 +458,43 @@ mod tests {
             }
         }
         text
+    }
+
+    #[test]
+    fn a_sweep_takes_bounded_room() {
+        let mut ledger = Ledger::new(policy(&[40]));
+        for number in 0..PENDING_MAX as u32 + 10 {
+            ledger.add(Minute(0), host(number), 0, Bits::of(Ppm::ONE), event(0));
+        }
+        assert_eq!(ledger.dropped(), 10);
+        ledger.close(Minute(0), &mut Vec::new());
+        assert_eq!((ledger.entities(), ledger.evicted()), (100, PENDING_MAX as u64 - 100));
+        ledger.add(Minute(1), host(1), 0, Bits::of(Ppm::ONE), event(0));
+        assert_eq!(ledger.dropped(), 10);
+    }
+
+    #[test]
+    fn saved_and_loaded_it_goes_on_as_if_nothing_had_happened() {
+        let script = "0 1 0 900000\n0 2 1 300000\n5 1 1 500000\n7 3 0 1000000";
+        let whole = check(&mut Ledger::new(policy(&[40, 30])), script, 4000);
+        let (mut saved, mut ledger) = (BTreeMap::new(), Ledger::new(policy(&[40, 30])));
+        ledger.track();
+        let mut text = check(&mut ledger, script, 3);
+        for until in [200, 4000] {
+            ledger.save(&mut |key, value| {
+                match value {
+                    Some(value) => saved.insert(key.to_vec(), value.to_vec()),
+                    None => saved.remove(key),
+                };
+            });
+            ledger = Ledger::new(policy(&[40, 30]));
+            ledger.track();
+            for (key, value) in &saved {
+                ledger.load(key, value).unwrap();
+            }
+            text += &check(&mut ledger, "", until);
+        }
+        assert_eq!(text, whole);
     }
 
     #[test]
@@ -438,7 +547,7 @@ mod tests {
     fn changes(items: &[(i64, u32, usize, u32)]) -> Vec<Change> {
         let mut ledger = Ledger::new(policy(&[60, 40, 30]));
         for &(minute, number, module, ppm) in items {
-            let id = Id([ppm as u8; 16]);
+            let id = event(ppm as u8);
             ledger.add(Minute(minute), host(number), module, Bits::of(Ppm::new(ppm)), id);
         }
         let mut out = Vec::new();

@@ -16,6 +16,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Moderate, Self::High, Self::Critical];
+
     /// The level of `score`.
     #[must_use]
     pub fn of(score: Points) -> Self {

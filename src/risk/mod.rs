@@ -7,8 +7,9 @@ mod bits;
 mod findings;
 mod ledger;
 mod level;
+mod saved;
 
 pub use bits::Bits;
 pub use findings::{Findings, News};
-pub use ledger::{Change, Ledger, Module, Policy, Share};
+pub use ledger::{Change, Event, Ledger, Module, Policy, Share};
 pub use level::Level;

@@ -1,5 +1,6 @@
-//! Floor 5: where documents go.
+//! Floor 6: where documents go.
 
+pub mod live;
 mod ndjson;
 
 pub use ndjson::{CannotOpen, Ndjson};

@@ -12,6 +12,7 @@ use crate::engine::{Kind, Sink};
 #[derive(Debug)]
 pub struct Ndjson {
     files: [(PathBuf, File); 4],
+    lengths: [u64; 4],
 }
 
 /// Why a directory cannot be written into.
@@ -29,14 +30,14 @@ pub enum CannotOpen {
 }
 
 /// Dead letters hold raw lines, which redaction does not reach.
-const fn mode(kind: Kind) -> u32 {
+pub(super) const fn mode(kind: Kind) -> u32 {
     match kind {
         Kind::DeadLetter => 0o600,
         Kind::Event | Kind::Alert | Kind::Risk => 0o640,
     }
 }
 
-const fn name(kind: Kind) -> &'static str {
+pub(super) const fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Event => "events.ndjson",
         Kind::Alert => "alerts.ndjson",
@@ -46,20 +47,28 @@ const fn name(kind: Kind) -> &'static str {
 }
 
 impl Ndjson {
+    /// Finds out whether there is something at `directory` that is not ours to write into.
+    ///
+    /// # Errors
+    /// Says what stands in the way.
+    pub fn check(directory: &Path) -> Result<(), CannotOpen> {
+        match fs::read_dir(directory).map(|mut entries| entries.next().is_some()) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(CannotOpen::NotEmpty(directory.to_owned())),
+            Err(_) if !directory.exists() => Ok(()),
+            Err(_) if !directory.is_dir() => Err(CannotOpen::NotADirectory(directory.to_owned())),
+            Err(error) => Err(CannotOpen::Io(directory.to_owned(), error)),
+        }
+    }
+
     /// Creates the files in `directory`, which is made if it is not there and must be empty.
     ///
     /// # Errors
     /// Says what stands in the way.
     pub fn create(directory: &Path) -> Result<Self, CannotOpen> {
         let failed = |path: &Path, error| CannotOpen::Io(path.to_owned(), error);
-        if directory.exists() && !directory.is_dir() {
-            return Err(CannotOpen::NotADirectory(directory.to_owned()));
-        }
+        Self::check(directory)?;
         fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
-        let mut entries = fs::read_dir(directory).map_err(|error| failed(directory, error))?;
-        if entries.next().is_some() {
-            return Err(CannotOpen::NotEmpty(directory.to_owned()));
-        }
         let create = |kind: Kind| {
             let path = directory.join(name(kind));
             let mut options = OpenOptions::new();
@@ -70,14 +79,21 @@ impl Ndjson {
             }
         };
         let [event, alert, risk, dead_letter] = Kind::ALL;
-        Ok(Self { files: [create(event)?, create(alert)?, create(risk)?, create(dead_letter)?] })
+        let files = [create(event)?, create(alert)?, create(risk)?, create(dead_letter)?];
+        Ok(Self { files, lengths: [0; 4] })
     }
 }
 
 impl Sink for Ndjson {
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()> {
         let (path, file) = &mut self.files[kind as usize];
-        file.write_all(documents).map_err(|error| in_file(path, &error))
+        file.write_all(documents).map_err(|error| in_file(path, &error))?;
+        self.lengths[kind as usize] += documents.len() as u64;
+        Ok(())
+    }
+
+    fn written(&self) -> [u64; 2] {
+        [self.lengths[Kind::Event as usize], self.lengths[Kind::DeadLetter as usize]]
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -88,6 +104,6 @@ impl Sink for Ndjson {
     }
 }
 
-fn in_file(path: &Path, error: &io::Error) -> io::Error {
+pub(super) fn in_file(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -10,7 +10,7 @@
 use crate::base::address::Addr;
 use crate::base::keys::{KeyDef, Kind, Settings};
 use crate::base::time::DAY;
-use crate::record::schema::{UID, http};
+use crate::record::schema::{ColumnId, UID, http};
 use crate::record::{Batch, Log, Technique};
 
 use super::input::{Finding, Input, Output};
@@ -105,7 +105,7 @@ impl RecordStage for Oddities {
                 subject.push(b' ');
                 subject.extend_from_slice(oddity.feature().as_bytes());
                 let (expected, share) = oddity.expected();
-                sum.add(oddity.feature(), seen, expected, share);
+                sum.add((oddity.feature(), oddity.columns()), seen, expected, share);
             }
             let (score, reasons) = sum.finish();
             out.score(row, score);
@@ -138,6 +138,15 @@ impl Oddity {
             Self::Mime => "mime_mismatch",
             Self::Method => "method",
             Self::BareAddress => "host_is_address",
+        }
+    }
+
+    /// The columns that what was seen shows something of.
+    fn columns(self) -> &'static [ColumnId] {
+        match self {
+            Self::NoHost | Self::BareAddress => &[http::HOST],
+            Self::Mime => &[http::URI, http::RESP_MIME_TYPES],
+            Self::Method => &[http::METHOD],
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::address::Addr;
 use crate::base::limits::{SUBJECT_BYTES_MAX, UID_BYTES_MAX};
 use crate::base::score::Ppm;
@@ -102,6 +104,12 @@ impl Output {
         self.evidence.push((row, evidence));
     }
 
+    /// Takes what another output says of its only row as what this one says of `row`.
+    pub fn adopt(&mut self, row: usize, other: &mut Self) {
+        self.scores[row] = other.scores.first().copied().flatten();
+        self.evidence.extend(other.evidence.drain(..).map(|(_, evidence)| (row, evidence)));
+    }
+
     /// The scores, by row.
     #[must_use]
     pub fn scores(&self) -> &[Option<Ppm>] {
@@ -132,7 +140,7 @@ pub struct Delta {
 }
 
 /// The row that a cell points to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellRow {
     /// Where it stands.
     pub record: RecordRef,
@@ -175,6 +183,17 @@ impl Deltas {
                 destination: sides.resp,
             },
         });
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Forgets all but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.items.truncate(count);
     }
 
     /// Takes everything.

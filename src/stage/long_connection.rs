@@ -11,7 +11,7 @@ use crate::base::keys::{KeyDef, Kind};
 use crate::base::recent::Recent;
 use crate::base::score::Ppm;
 use crate::base::time::{HOUR, Minute, Time};
-use crate::record::schema::{UID, conn};
+use crate::record::schema::{ORIG_P, RESP_P, UID, conn};
 use crate::record::{Entity, Log, Observed, Reason, Technique};
 
 use super::input::{Cell, Deltas, Finding, Findings, Input};
@@ -22,8 +22,8 @@ pub(super) const STAGE: StageDef = StageDef {
     doc: "a connection that stays open for hours",
     version: 1,
     reads: &[
-        (Log::Conn, &[UID, conn::DURATION, conn::SERVICE]),
-        (Log::OpenConn, &[UID, conn::DURATION, conn::SERVICE]),
+        (Log::Conn, &[UID, conn::DURATION, ORIG_P, RESP_P]),
+        (Log::OpenConn, &[UID, conn::DURATION, ORIG_P, RESP_P]),
     ],
     techniques: TECHNIQUES,
     keys: &[
@@ -60,7 +60,10 @@ pub(super) const STAGE: StageDef = StageDef {
     window_us: 0,
     build: Build::Window {
         fold: |_| Box::new(Candidates),
-        close: |settings| Box::new(Ladder::new(settings.integer("max_open"))),
+        close: |settings| {
+            let alert = (settings.real("alert") * 1e6).round() as u32;
+            Box::new(Ladder::new(settings.integer("max_open"), alert))
+        },
         combine: Combine::Max,
     },
 };
@@ -94,13 +97,25 @@ impl Fold for Candidates {
         for row in 0..input.batch.rows() {
             match durations.micros(row) {
                 Some(duration) if duration >= HOUR => {
-                    let uid = input.batch.text(UID, row).unwrap_or_default();
-                    out.add(input, row, uid, duration.unsigned_abs());
+                    let is_closed = u64::from(input.batch.log() == Log::Conn);
+                    let value = duration.unsigned_abs() * 2 + is_closed;
+                    match input.batch.text(UID, row).filter(|uid| !uid.is_empty()) {
+                        Some(uid) => out.add(input, row, uid, value),
+                        None => out.add(input, row, &without_uid(input, row), value),
+                    }
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// What tells a connection without a uid from others of the same host.
+fn without_uid(input: &Input<'_>, row: usize) -> Vec<u8> {
+    let (batch, sides) = (input.batch, input.sides[row]);
+    let ports = [ORIG_P, RESP_P].map(|id| batch.count(id, row).unwrap_or_default().to_be_bytes());
+    let addrs = [sides.orig, sides.resp].map(|addr| addr.unwrap_or_default().to_bytes());
+    [batch.ts(row).0.to_be_bytes().as_slice(), &addrs.concat(), &ports.concat()].concat()
 }
 
 /// A connection: whose, which, since when.
@@ -111,41 +126,59 @@ struct Connection {
     since: Time,
 }
 
-/// In the entity lane: the rung that each connection has reached; the one not heard of for longest
-/// is forgotten first.
+/// In the entity lane: for how long each connection had been open when it was last spoken of; the
+/// one not heard of for longest is forgotten first.
 struct Ladder {
-    known: Recent<Connection, u8, Minute>,
+    /// Parts per million from which a score is an alert.
+    alert: u32,
+    known: Recent<Connection, i64, Minute>,
     changed: BTreeSet<Connection>,
 }
 
+/// For how long a connection is open, or was.
+#[derive(Clone, Copy)]
+struct Open {
+    duration: i64,
+    is_closed: bool,
+}
+
 impl Ladder {
-    fn new(max: i64) -> Self {
-        Self { known: Recent::new(usize::try_from(max).unwrap_or(1)), changed: BTreeSet::new() }
+    fn new(max: i64, alert: u32) -> Self {
+        let known = Recent::new(usize::try_from(max).unwrap_or(1));
+        Self { alert, known, changed: BTreeSet::new() }
     }
 
-    /// Notes that a connection stands at `rung`; whether it is higher than before.
-    fn climb(&mut self, connection: &Connection, rung: u8, minute: Minute) -> bool {
-        let height = self.known.get(connection).copied().unwrap_or_default();
+    /// Notes for how long a connection is open; whether there is something new to say of it: it has
+    /// reached a rung, or the score that is an alert, or it is over.
+    fn climb(&mut self, connection: &Connection, open: Open, minute: Minute) -> bool {
+        let before = self.known.get(connection).copied().unwrap_or_default();
+        let duration = open.duration;
+        let is_news = rungs(duration) > rungs(before)
+            || (score(duration) >= self.alert && score(before) < self.alert)
+            || (open.is_closed && duration > before);
         self.changed.insert(connection.clone());
-        let gone = self.known.set(connection.clone(), rung.max(height), minute);
+        let spoken = if is_news { duration.max(before) } else { before };
+        let gone = self.known.set(connection.clone(), spoken, minute);
         self.changed.extend(gone);
-        rung > height
+        is_news
     }
 }
 
 impl Close for Ladder {
     fn close(&mut self, minute: Minute, cells: &[Cell], out: &mut Findings) {
         for cell in cells {
-            let duration = i64::try_from(cell.value).unwrap_or(i64::MAX);
+            let duration = i64::try_from(cell.value / 2).unwrap_or(i64::MAX);
             let since = cell.row.ts;
             let connection = Connection { entity: cell.entity, uid: cell.subject.clone(), since };
-            if !self.climb(&connection, rungs(duration), minute) {
+            let open = Open { duration, is_closed: cell.value % 2 == 1 };
+            if !self.climb(&connection, open, minute) {
                 continue;
             }
             let end = since.plus(duration);
             let score = Ppm::new(score(duration));
             let reason = Reason {
                 feature: "duration_seconds",
+                columns: &[conn::DURATION],
                 observed: Observed::Number(duration),
                 expected: Observed::Number(HOUR),
                 contribution: score,
@@ -170,10 +203,8 @@ impl Close for Ladder {
             ]
             .concat();
             match self.known.entry(&connection) {
-                Some((rung, last)) => {
-                    let mut value = vec![*rung];
-                    value.extend_from_slice(&last.0.to_be_bytes());
-                    sink(&key, Some(&value));
+                Some((spoken, last)) => {
+                    sink(&key, Some(&[spoken.to_be_bytes(), last.0.to_be_bytes()].concat()));
                 }
                 None => sink(&key, None),
             }
@@ -184,7 +215,7 @@ impl Close for Ladder {
         let wrong = || "not a connection of long-connection".to_owned();
         let (addr, rest) = key.split_first_chunk::<16>().ok_or_else(wrong)?;
         let (since, uid) = rest.split_first_chunk::<8>().ok_or_else(wrong)?;
-        let (rung, last) = value.split_first().ok_or_else(wrong)?;
+        let (spoken, last) = value.split_first_chunk::<8>().ok_or_else(wrong)?;
         let last = <[u8; 8]>::try_from(last).map_err(|_| wrong())?;
         let connection = Connection {
             entity: Entity::Host(crate::base::address::Addr::from_bytes(*addr)),
@@ -192,7 +223,7 @@ impl Close for Ladder {
             since: Time::new(i64::from_be_bytes(*since)).ok_or_else(wrong)?,
         };
         let last = Minute(i64::from_be_bytes(last));
-        self.known.set(connection, *rung, last);
+        self.known.set(connection, i64::from_be_bytes(*spoken), last);
         Ok(())
     }
 }

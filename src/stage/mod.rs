@@ -12,6 +12,7 @@ mod laws;
 mod long_connection;
 mod reasons;
 
+pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
 use crate::base::time::Minute;
 use crate::record::schema::ColumnId;
@@ -95,9 +96,6 @@ pub trait Fold: Send {
     /// Adds what the rows of one batch say to the cells of their minutes.
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas);
 }
-
-/// Takes a key of a stage's state and its value, or nothing where the key is gone.
-pub type Changes<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 
 /// The half of a window stage that runs in the entity lane.
 pub trait Close: Send {

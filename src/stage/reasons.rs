@@ -2,6 +2,7 @@
 
 use crate::base::limits::REASONS_MAX;
 use crate::base::score::Ppm;
+use crate::record::schema::ColumnId;
 use crate::record::{Observed, Reason};
 
 /// Adds reasons up to a score of at most 1.
@@ -11,10 +12,18 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Adds one reason with its share, in parts per million.
-    pub(super) fn add(&mut self, feature: &'static str, seen: &[u8], expected: &str, share: u32) {
+    /// Adds one reason: what was looked at and which columns that shows, what was seen in them,
+    /// what is usual, and its share in parts per million.
+    pub(super) fn add(
+        &mut self,
+        (feature, columns): (&'static str, &'static [ColumnId]),
+        seen: &[u8],
+        expected: &str,
+        share: u32,
+    ) {
         self.reasons.push(Reason {
             feature,
+            columns,
             observed: Observed::Text(shown(seen)),
             expected: Observed::Text(expected.to_owned()),
             contribution: Ppm::new(share),

@@ -3,6 +3,8 @@
 //! Unknown lines are passed over, a missing one has Zeek's default, another prefix than `#` is
 //! learned from the `separator` line (`LogAscii::meta_prefix`).
 
+use std::collections::BTreeMap;
+
 use crate::base::limits::COLUMNS_MAX;
 use crate::record::schema::Kind;
 use crate::record::{Field, Header, Log, Scalar, Shape};
@@ -58,9 +60,22 @@ pub(super) fn prefix_of(line: &[u8]) -> Option<&[u8]> {
     (is_word && (1..=64).contains(&value.len())).then_some(prefix)
 }
 
+/// What a line of a header was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meta {
+    /// The first of a header.
+    Begins,
+    /// One that says how records are to be read.
+    Schema,
+    /// `#close`: the last of a file.
+    Close,
+    /// One that says nothing to us.
+    Other,
+}
+
 impl Builder {
     /// Takes one line that begins with the prefix, or that [`prefix_of`] knows.
-    pub(super) fn line(&mut self, line: &[u8]) {
+    pub(super) fn line(&mut self, line: &[u8]) -> Meta {
         let (line, crlf) = match line.strip_suffix(b"\r") {
             Some(line) => (line, true),
             None => (line, false),
@@ -71,15 +86,16 @@ impl Builder {
             let value = unescaped(&line[prefix.len() + 10..]);
             *self = Self { prefix: prefix.to_vec(), separator: value, ..Self::default() };
             (self.is_new, self.has_begun, self.crlf) = (true, true, crlf);
-            return;
+            return Meta::Begins;
         }
-        let Some(rest) = line.strip_prefix(self.prefix.as_slice()) else { return };
-        let Some(at) = memchr::memmem::find(rest, &self.separator) else { return };
+        let Some(rest) = line.strip_prefix(self.prefix.as_slice()) else { return Meta::Other };
+        let Some(at) = memchr::memmem::find(rest, &self.separator) else { return Meta::Other };
         let (key, value) = (&rest[..at], &rest[at + self.separator.len()..]);
-        self.is_new |= matches!(
+        let says_something = matches!(
             key,
             b"set_separator" | b"empty_field" | b"unset_field" | b"path" | b"fields" | b"types"
         );
+        self.is_new |= says_something;
         match key {
             b"set_separator" => self.set_separator = unescaped(value),
             b"empty_field" => self.empty = unescaped(value),
@@ -91,8 +107,10 @@ impl Builder {
                 self.crlf = crlf;
             }
             b"types" => self.types = self.list(value),
+            b"close" => return Meta::Close,
             _ => {}
         }
+        if says_something { Meta::Schema } else { Meta::Other }
     }
 
     fn list(&self, value: &[u8]) -> Vec<Vec<u8>> {
@@ -120,8 +138,10 @@ impl Builder {
             let type_name = if typed { Some(self.types[index].as_slice()) } else { None };
             field(log, name, type_name)
         };
+        let mut fields: Vec<Field> = self.names.iter().enumerate().map(field).collect();
+        tell_apart(&mut fields);
         Some(Header {
-            fields: self.names.iter().enumerate().map(field).collect(),
+            fields,
             separator: self.separator.clone(),
             set_separator: self.set_separator.clone(),
             empty: self.empty.clone(),
@@ -190,6 +210,21 @@ fn field(log: Log, name: &[u8], type_name: Option<&[u8]>) -> Field {
         (None, None) => Shape::One(Scalar::Text),
     };
     Field { name, column, shape }
+}
+
+/// Of fields with one name the first is the column; the second is called `foo#2`.
+fn tell_apart(fields: &mut [Field]) {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for field in fields {
+        let first = field.name.clone();
+        while counts.contains_key(&field.name) {
+            let count = counts.entry(first.clone()).or_default();
+            *count += 1;
+            field.name = format!("{first}#{count}");
+            field.column = None;
+        }
+        counts.insert(field.name.clone(), 1);
+    }
 }
 
 /// What a Zeek type is in JSON; an unknown one is text.

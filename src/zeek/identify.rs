@@ -94,7 +94,7 @@ fn by_line(line: &[u8], builder: &Builder, alias: &[(String, String)]) -> Found 
             other.map_or_else(|| key.to_vec(), |(_, to)| to.as_bytes().to_vec())
         };
         let keys: Vec<Vec<u8>> = members.iter().map(|(key, _)| canonical(key)).collect();
-        return by_keys(&keys).map_or(Found::Nothing, Found::Log);
+        return by_keys(&keys);
     }
     let mut builder = builder.clone();
     let names = match builder.finish(Log::Conn) {
@@ -105,22 +105,38 @@ fn by_line(line: &[u8], builder: &Builder, alias: &[(String, String)]) -> Found 
             .map_or_else(Vec::new, |header| header.fields),
     };
     let names: Vec<Vec<u8>> = names.into_iter().map(|field| field.name.into_bytes()).collect();
-    by_keys(&names).map_or(Found::Nothing, Found::Log)
+    by_keys(&names)
 }
 
+/// Fields of `smtp`, `sip` and `http2`, which share the depth of transactions, or methods and URIs,
+/// with `http`.
+const NOT_HTTP: &[&str] = &[
+    "helo",
+    "mailfrom",
+    "rcptto",
+    "last_reply",
+    "is_webmail",
+    "tls",
+    "call_id",
+    "request_from",
+    "request_path",
+    "response_path",
+    "stream_id",
+];
+
 /// The log whose fields these are.
-fn by_keys(keys: &[Vec<u8>]) -> Option<Log> {
+fn by_keys(keys: &[Vec<u8>]) -> Found {
     let has = |name: &str| keys.iter().any(|key| key == name.as_bytes());
     if has("conn_state") || (has("orig_pkts") && has("resp_pkts")) {
-        Some(Log::Conn)
+        Found::Log(Log::Conn)
     } else if has("trans_depth") || (has("method") && (has("uri") || has("host"))) {
-        Some(Log::Http)
+        if NOT_HTTP.iter().any(|key| has(key)) { Found::Foreign } else { Found::Log(Log::Http) }
     } else if has("query") && (has("qtype") || has("qtype_name") || has("trans_id")) {
-        Some(Log::Dns)
+        Found::Log(Log::Dns)
     } else if has("fuid") && (has("seen_bytes") || has("tx_hosts")) {
-        Some(Log::Files)
+        Found::Log(Log::Files)
     } else {
-        None
+        Found::Nothing
     }
 }
 
@@ -133,16 +149,46 @@ fn by_path(path: &str) -> Option<Log> {
     Log::from_name(base)
 }
 
+/// Whether records that say they are of `path` do not belong into a file of `log`.
+pub(super) fn is_foreign(path: &str, log: Log) -> bool {
+    by_path(path).is_none_or(|other| other.lane() != log.lane())
+}
+
+/// What a record of another log is told of, in a few words whatever it calls itself.
+pub(super) fn foreign_detail(path: &str, log: Log) -> String {
+    let path: String = path.chars().take(64).collect();
+    format!("a record of {path} in a log of {log}")
+}
+
 fn open_or_closed(log: Log, name: &str) -> Log {
     if log == Log::Conn && by_name(name) == Some(Log::OpenConn) { Log::OpenConn } else { log }
 }
 
-/// The log that a file's name speaks of: `conn.log`, `conn.*.log`, `conn-*.log`, `conn__*.log`,
-/// `json_streaming_conn*.log`, `SENSOR_conn.log`, each also with `.gz`; never `conn-summary.*`.
-fn by_name(name: &str) -> Option<Log> {
+/// Whether a file of this name is one that Zeek writes to, and not one that it put away:
+/// `conn.log`, `json_streaming_conn.log`, `SENSOR_conn.log`, `conn-2.log`, each also with `.gz`.
+#[must_use]
+pub fn is_live_name(name: &str) -> bool {
+    let stem = stem(name);
+    let base = match stem.rsplit_once('-') {
+        Some((base, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => base,
+        _ => stem,
+    };
+    Log::ALL.into_iter().any(|log| {
+        base.strip_suffix(log.name()).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+    })
+}
+
+fn stem(name: &str) -> &str {
     let stem = name.strip_suffix(".gz").unwrap_or(name);
     let stem = stem.strip_suffix(".log").or_else(|| stem.strip_suffix(".json")).unwrap_or(stem);
-    let stem = stem.strip_prefix("json_streaming_").unwrap_or(stem);
+    stem.strip_prefix("json_streaming_").unwrap_or(stem)
+}
+
+/// The log that a file's name speaks of: `conn.log`, `conn.*.log`, `conn-*.log`, `conn__*.log`,
+/// `json_streaming_conn*.log`, `SENSOR_conn.log`, each also with `.gz`; never `conn-summary.*`.
+#[must_use]
+pub fn by_name(name: &str) -> Option<Log> {
+    let stem = stem(name);
     if stem.starts_with("conn-summary") {
         return None;
     }
@@ -187,6 +233,12 @@ mod tests {
         check("conn.log", "garbage\n{\"ts\":1,\"query\":\"a\",\"qtype\":1}\n", "dns");
         check("x", "ts\tuid\tquery\tqtype\n1\tC\ta\t1\n", "dns");
         check("x", "#separator |\n#fields|ts|conn_state\n1|SF\n", "conn");
+        let smtp = r#"{"ts":1,"uid":"C","trans_depth":1,"helo":"h","mailfrom":"a","rcptto":["b"]}"#;
+        let sip = r#"{"ts":1,"trans_depth":0,"method":"INVITE","uri":"sip:a","call_id":"1"}"#;
+        for (name, line) in [("smtp.log", smtp), ("x.log", smtp), ("sip.log", sip), ("x", sip)] {
+            check(name, line, "other");
+        }
+        check("x", r#"{"ts":1,"trans_depth":1,"method":"GET","uri":"/"}"#, "http");
         check("x", "PREFIX<>separator |\nPREFIX<>path|http\n1|GET\n", "http");
     }
 

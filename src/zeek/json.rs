@@ -9,6 +9,7 @@ use crate::base::time::Time;
 use crate::record::schema::{self, ColumnId, Kind};
 use crate::record::{Batch, Line, Log, Member, RejectReason, Span};
 
+use super::identify::{foreign_detail, is_foreign};
 use super::split::string_stop;
 use super::{unescape, value};
 
@@ -75,6 +76,8 @@ enum Key {
     Path,
     /// `id`, where other tools nest the four of a connection.
     Id,
+    /// No column of ours, by the name that the alias at this place gives it.
+    Renamed(usize),
     Other,
 }
 
@@ -164,7 +167,15 @@ impl Reader {
             Key::Column(id) => Some(id),
             _ => None,
         };
-        self.keep(scan.span(&key), value, column, scan, batch)
+        let key = match kind {
+            Key::Renamed(alias) => {
+                let start = batch.arena.len();
+                batch.arena.extend_from_slice(self.alias[alias].1.as_bytes());
+                Span::new(start, batch.arena.len())
+            }
+            _ => scan.span(&key),
+        };
+        self.keep(key, value, column, scan, batch)
     }
 
     /// Fills the column of a member and keeps the member; of two with one key the last counts.
@@ -223,7 +234,7 @@ impl Reader {
             batch.arena.extend_from_slice(b"id.");
             batch.arena.extend_from_slice(&scan.line[key]);
             let name = Span::new(start, batch.arena.len());
-            let column = self.log.column(batch.bytes(name));
+            let column = self.log.column(&unescape::json_text(batch.bytes(name)));
             self.keep(name, value, column, scan, batch)?;
             scan.blanks();
             if !scan.take(b',') {
@@ -254,14 +265,14 @@ impl Reader {
             scan.hint = at + 1;
             return self.order[at].1;
         }
-        let name = match self.alias.iter().find(|(from, _)| from.as_bytes() == key) {
-            Some((_, to)) => to.as_bytes(),
-            None => key,
-        };
+        let text = unescape::json_text(key);
+        let alias = self.alias.iter().position(|(from, _)| from.as_bytes() == &*text);
+        let name = alias.map_or(&*text, |at| self.alias[at].1.as_bytes());
+        let other = alias.map_or(Key::Other, Key::Renamed);
         let found = match name {
             b"_path" | b"@stream" => Key::Path,
             b"id" => Key::Id,
-            _ => self.log.column(name).map_or(Key::Other, Key::Column),
+            _ => self.log.column(name).map_or(other, Key::Column),
         };
         if self.order.len() < ORDER_MAX && key.len() <= 64 {
             let at = scan.hint.min(self.order.len());
@@ -272,14 +283,12 @@ impl Reader {
     }
 
     fn same_log(&self, value: Value, scan: &Scan<'_>) -> Result<(), Refused> {
-        let name = std::str::from_utf8(&scan.line[value.inside()]).unwrap_or_default();
-        match Log::from_name(name) {
-            Some(log) if log.lane() != self.log.lane() => Err(refuse(
-                RejectReason::ForeignLog,
-                &format!("a record of {log} in a log of {}", self.log),
-            )),
-            _ => Ok(()),
+        let name = unescape::json_text(&scan.line[value.inside()]);
+        let name = String::from_utf8_lossy(&name);
+        if value.is_string() && is_foreign(&name, self.log) {
+            return Err(refuse(RejectReason::ForeignLog, &foreign_detail(&name, self.log)));
         }
+        Ok(())
     }
 }
 
@@ -520,7 +529,9 @@ fn whole(line: &[u8], token: Range<usize>) -> Option<u64> {
     })
 }
 
-fn text(found: Value, scan: &Scan<'_>, arena: &mut Vec<u8>) -> Span {
+fn text(found: Value, scan: &mut Scan<'_>, arena: &mut Vec<u8>) -> Span {
+    // As a text it has quotes in it.
+    scan.has_escape |= matches!(found.shape, Shape::Array | Shape::Object);
     if found.shape != Shape::Escaped {
         return scan.span(&found.inside());
     }

@@ -55,6 +55,11 @@ impl Long {
         Self { offset, length: 0, head: Vec::new(), hasher: Sha256::new(), only_nul: true }
     }
 
+    /// Where it begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Takes the next piece of the line.
     pub(super) fn push(&mut self, piece: &[u8]) {
         self.length += piece.len() as u64;

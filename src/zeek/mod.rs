@@ -16,7 +16,7 @@ mod unescape;
 pub mod value;
 
 pub use header::configured;
-pub use identify::{Identity, identify};
+pub use identify::{Identity, by_name, identify, is_live_name};
 pub use line::sha256;
-pub use parser::{Parser, Progress, Settings};
-pub use unescape::{json as unescape_json, tsv as unescape_tsv};
+pub use parser::{Mode, Parser, Progress, Settings};
+pub use unescape::{json_text, tsv as unescape_tsv};

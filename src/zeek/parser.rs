@@ -2,13 +2,15 @@
 //!
 //! It is fed chunks of any size; what it makes of the file does not depend on their borders.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::limits::BATCH_BYTES_MAX;
 use crate::record::schema::{self, ColumnId};
-use crate::record::{Batch, Format, Header, Log, RejectReason};
+use crate::record::{Batch, Format, Header, Log, Reject, RejectReason};
 
-use super::header::{self, Builder};
+use super::header::{self, Builder, Meta};
+use super::identify::{foreign_detail, is_foreign};
 use super::json;
 use super::line::{Long, Place, reject};
 use super::tsv::{Limits, Rows};
@@ -24,7 +26,8 @@ pub struct Settings {
     pub line_bytes_max: usize,
     /// The columns of files without a header.
     pub configured: Option<Arc<Header>>,
-    /// JSON keys that stand for Zeek's fields.
+    /// JSON keys that stand for Zeek's fields, whose names are printable ASCII without quotes and
+    /// backslashes.
     pub alias: Vec<(String, String)>,
 }
 
@@ -60,15 +63,22 @@ pub struct Parser {
     long: Option<Long>,
     /// Of the next byte, in the decompressed file.
     offset: u64,
-    /// A line of another log's header came: its rows are not ours.
-    foreign: Option<Log>,
+    /// The path of another log, whose header came: its rows are not ours.
+    foreign: Option<String>,
     empty_lines: u64,
+    /// The lines of the file that say how its records are read from here on.
+    schema: Range<u64>,
+    is_closed: bool,
 }
 
+/// What the lines of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub enum Mode {
+    /// Nothing is known yet.
     Undecided,
+    /// Columns.
     Tsv,
+    /// Objects.
     Json,
 }
 
@@ -93,6 +103,8 @@ impl Parser {
             offset: 0,
             foreign: None,
             empty_lines: 0,
+            schema: 0..0,
+            is_closed: false,
             wanted,
             settings: settings.clone(),
         }
@@ -102,6 +114,54 @@ impl Parser {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Where the lines stand that a parser must be shown ([`Parser::resume`]) to read on from here.
+    #[must_use]
+    pub fn schema(&self) -> Range<u64> {
+        self.schema.clone()
+    }
+
+    /// What the lines are, as far as is known.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether Zeek wrote that the file ends here (`#close`).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Goes on at `offset` of a file of which `lines`, at `schema`, were read before.
+    pub fn resume(&mut self, lines: &[u8], schema: Range<u64>, mode: Mode, offset: u64) {
+        for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let begins = self.header.is_none() && header::prefix_of(line).is_some();
+            if begins || line.starts_with(&self.builder.prefix) {
+                self.builder.line(line);
+            } else if let Some(header) = header::bare_names(self.settings.log, line) {
+                self.use_header(header);
+            }
+        }
+        (self.schema, self.mode, self.offset) = (schema, mode, offset);
+    }
+
+    /// A parser for a file that somebody cut while it was written, whose records go on to be as
+    /// they were (zeek-logs: copytruncate).
+    #[must_use]
+    pub fn like(&self) -> Self {
+        let mut parser = Self::new(&self.settings);
+        parser.builder = self.builder.clone();
+        parser.builder.is_new |= self.header.is_some() && self.mode == Mode::Tsv;
+        parser.mode = self.mode;
+        parser
+    }
+
+    /// Where the line begins that is longer than allowed and has no end yet.
+    #[must_use]
+    pub fn long_line_at(&self) -> Option<u64> {
+        self.long.as_ref().map(Long::offset)
     }
 
     /// Empty lines so far.
@@ -123,10 +183,14 @@ impl Parser {
                 return Progress { consumed: 0, is_full: false };
             }
         }
+        // Lines that are no records are kept beside the arena, and must not pile up either.
+        let raw = |rejects: &[Reject]| rejects.iter().map(|reject| reject.raw.len()).sum::<usize>();
+        let mut rejected = raw(&batch.rejects);
+        let empty_lines = self.empty_lines;
         let is_full = loop {
             let is_full = batch.rows() >= rows_max
                 || batch.rejects.len() >= rows_max
-                || batch.arena.len() >= BATCH_BYTES_MAX;
+                || batch.arena.len() + rejected >= BATCH_BYTES_MAX;
             if is_full {
                 break true;
             }
@@ -134,7 +198,10 @@ impl Parser {
             if rest.is_empty() {
                 break false;
             }
-            match self.step(rest, rows_max, batch) {
+            let before = batch.rejects.len();
+            let step = self.step(rest, rows_max, batch);
+            rejected += raw(&batch.rejects[before..]);
+            match step {
                 Step::Took(bytes) => {
                     at += bytes;
                     self.offset += bytes as u64;
@@ -143,6 +210,7 @@ impl Parser {
                 Step::Hungry => break false,
             }
         };
+        batch.empty_lines += self.empty_lines - empty_lines;
         Progress { consumed: at, is_full }
     }
 
@@ -191,6 +259,7 @@ impl Parser {
                 let (bytes, empty) = self.rows.read(rest, self.offset, limits, &header, batch);
                 self.empty_lines += empty;
                 if bytes > 0 {
+                    self.is_closed = false;
                     return Step::Took(bytes);
                 }
             }
@@ -215,9 +284,9 @@ impl Parser {
             if batch.rows() > 0 {
                 return Some(Step::Full);
             }
-            let path = self.builder.path.as_deref().and_then(Log::from_name);
-            self.foreign = path.filter(|log| log.lane() != self.settings.log.lane());
-            match self.builder.finish(self.settings.log) {
+            let log = self.settings.log;
+            self.foreign = self.builder.path.clone().filter(|path| is_foreign(path, log));
+            match self.builder.finish(log) {
                 Some(header) => self.use_header(header),
                 // Its separator is known and its columns are not: the old ones no longer count.
                 None => self.header = None,
@@ -265,10 +334,7 @@ impl Parser {
         if self.mode != Mode::Json {
             let begins = self.mode == Mode::Undecided && header::prefix_of(line).is_some();
             if begins || line.starts_with(&self.builder.prefix) {
-                self.builder.line(line);
-                if self.builder.is_new {
-                    self.mode = Mode::Tsv;
-                }
+                self.meta(line, place);
                 return took;
             }
         }
@@ -281,13 +347,14 @@ impl Parser {
             reject(batch, RejectReason::NulBlock, "NUL bytes in the line", line, place);
             return took;
         }
-        if let Some(log) = self.foreign {
-            let detail = format!("a record of {log} in a log of {}", self.settings.log);
+        if let Some(path) = &self.foreign {
+            let detail = foreign_detail(path, self.settings.log);
             reject(batch, RejectReason::ForeignLog, &detail, line, place);
             return took;
         }
         if let Some(header) = header::bare_names(self.settings.log, line) {
             self.use_header(header);
+            self.schema = place.offset..place.offset + place.length;
             return took;
         }
         if let Some(header) = self.settings.configured.clone() {
@@ -296,6 +363,21 @@ impl Parser {
         }
         reject(batch, RejectReason::NoSchema, "no header names the columns", line, place);
         took
+    }
+
+    /// A line of a header.
+    fn meta(&mut self, line: &[u8], place: Place) {
+        let meta = self.builder.line(line);
+        if self.builder.is_new {
+            self.mode = Mode::Tsv;
+        }
+        self.is_closed = meta == Meta::Close;
+        if meta == Meta::Begins || self.schema.is_empty() {
+            self.schema = place.offset..place.offset;
+        }
+        if matches!(meta, Meta::Begins | Meta::Schema) {
+            self.schema.end = place.offset + place.length;
+        }
     }
 
     fn json_line(&mut self, line: &[u8], place: Place, batch: &mut Batch) -> Step {

@@ -1,5 +1,7 @@
 //! Resolves the escapes of Zeek's TSV and of JSON strings.
 
+use std::borrow::Cow;
+
 /// Appends `text` with Zeek's escapes resolved, left to right: `\\` is a backslash, `\xHH` a byte,
 /// any other backslash stands for itself.
 ///
@@ -37,7 +39,7 @@ pub(super) fn tsv_from(text: &mut Vec<u8>, start: usize) {
 ///
 /// The string must have been found well-formed. A surrogate without its partner stays as the six
 /// characters it is written in, since no UTF-8 stands for it.
-pub fn json(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn json(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
@@ -59,6 +61,17 @@ pub fn json(text: &[u8], out: &mut Vec<u8>) {
         rest = rest.get(2..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
+}
+
+/// `json` of a text that seldom has any.
+#[must_use]
+pub fn json_text(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', text).is_none() {
+        return text.into();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    json(text, &mut out);
+    out.into()
 }
 
 /// Resolves the `\uHHHH`, or the pair of them, that `text` begins with; what comes after it.

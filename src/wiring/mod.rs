@@ -1,6 +1,10 @@
-//! Floor 7: from a plan to an engine: parsers, stages, lanes, the entity lane.
+//! Floor 8: from a plan to an engine: parsers, stages, lanes, the entity lane.
 //!
 //! The composition root; nothing is decided here that the plan does not say.
+
+pub mod kept;
+pub mod live;
+pub mod retrace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,18 +13,25 @@ use crate::base::address::Networks;
 use crate::base::hash;
 use crate::base::score::{Points, Ppm};
 use crate::config::{self, Plan, StageKeys};
-use crate::document::{Redaction, Rule, Shown};
-use crate::engine::{Core, Emit, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
+use crate::document::Hidden;
+use crate::engine::{Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
 use crate::replay::{LaneFeeds, Planned};
 use crate::stage::{Build, TABLE};
+use crate::state::Owner;
 use crate::zeek::{self, Settings};
 
 /// The configuration keys of every stage in the table.
 #[must_use]
 pub fn stage_keys() -> Vec<StageKeys> {
     TABLE.iter().map(|stage| StageKeys { name: stage.name, keys: stage.keys }).collect()
+}
+
+/// Whose state it is.
+fn owner(plan: &Plan) -> Owner {
+    let scope = if plan.by_sensor { "sensor" } else { "network" }.to_owned();
+    Owner { sensor_id: plan.sensor_id.clone(), scope }
 }
 
 fn scope(plan: &Plan) -> Scope {
@@ -30,26 +41,13 @@ fn scope(plan: &Plan) -> Scope {
 /// How the records of every lane are treated.
 #[must_use]
 pub fn worker_plan(plan: &Plan) -> WorkerPlan {
-    let rule = |redact: &config::Redact| {
-        let redaction = if redact.userinfo { Redaction::Userinfo } else { Redaction::Whole };
-        let log = Log::from_name(&redact.log)?;
-        Some(Rule { log, field: redact.field.clone(), redaction })
-    };
     WorkerPlan {
         sensor_id: plan.sensor_id.clone(),
         inside: Inside::new(plan.internal.as_deref().map(Networks::new), plan.by_64),
         scope: scope(plan),
-        emit: match plan.emit {
-            config::Emit::All => Emit::All,
-            config::Emit::Scored => Emit::Scored,
-            config::Emit::None => Emit::None,
-        },
-        shown: match plan.shown {
-            config::Shown::Both => Shown::Both,
-            config::Shown::Ecs => Shown::Ecs,
-            config::Shown::Zeek => Shown::Zeek,
-        },
-        redact: plan.redact.iter().filter_map(rule).collect(),
+        emit: plan.emit,
+        shown: plan.shown,
+        redact: plan.redact.clone(),
         lateness_us: plan.lateness_us,
     }
 }
@@ -60,12 +58,15 @@ pub fn parsers(plan: &Plan) -> BTreeMap<Log, Settings> {
     let worker = worker_plan(plan);
     let settings = |log: Log| {
         let mut wanted: Vec<ColumnId> = Worker::columns(log, &worker);
+        // What is a record must not depend on who asks: a value that is not of its type is found
+        // whether or not somebody wants it.
+        wanted.extend(log.typed_columns());
         for (stage, _) in TABLE.iter().zip(&plan.stages).filter(|(_, plan)| plan.enabled) {
             wanted.extend(stage.columns(log));
         }
         wanted.sort_unstable();
         wanted.dedup();
-        let names = plan.fields.get(log.name());
+        let names = plan.fields.get(&log);
         let settings = Settings {
             log,
             wanted,
@@ -119,6 +120,7 @@ pub fn core(plan: &Plan) -> Core {
     let identity = Identity {
         sensor_id: plan.sensor_id.clone(),
         scope: scope(plan),
+        hidden: Log::ALL.into_iter().map(|log| (log, Hidden::new(&plan.redact, log))).collect(),
         fingerprint: hash::digest(&[plan.fingerprint_text().as_bytes()]),
     };
     let stage = |(def, plan): (&'static crate::stage::StageDef, &config::StagePlan)| StagePlan {

@@ -1,5 +1,8 @@
-//! The decompressed bytes of a file, plain or gzip, told by its first bytes.
+//! Floor 5: the decompressed bytes of a file, plain or gzip, told by its first bytes.
+//!
+//! Not here: which files there are (`replay`, `tail`).
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
@@ -8,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-/// Reads one file.
-pub(super) struct Reader {
+use crate::record::RejectReason;
+
+/// Reads one file from its start.
+pub struct Reader {
     inner: Inner,
     counted: Arc<AtomicU64>,
 }
@@ -35,19 +40,49 @@ impl Read for Counted {
 
 /// How reading ended.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub enum Trouble {
     /// Compressed data that ends early or does not decode.
     Gzip(io::Error),
     /// The file itself.
     Io(io::Error),
 }
 
+impl Trouble {
+    /// What a dead letter calls it, and what the system or the decoder said.
+    #[must_use]
+    pub fn parts(&self) -> (RejectReason, &io::Error) {
+        match self {
+            Self::Gzip(error) => (RejectReason::GzipCorrupt, error),
+            Self::Io(error) => (RejectReason::ReadError, error),
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reason, error) = self.parts();
+        write!(f, "{}: {error}", reason.name())
+    }
+}
+
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const GZIP_BUFFER: usize = 64 << 10;
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::new(File::open(path)?)
+    }
+
+    /// Reads `file` from its start.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(mut file: File) -> io::Result<Self> {
+        file.rewind()?;
         let mut magic = [0; 2];
         let mut seen = 0;
         while seen < magic.len() {
@@ -68,8 +103,17 @@ impl Reader {
         Ok(Self { inner, counted })
     }
 
+    /// Whether the file is compressed.
+    #[must_use]
+    pub fn is_gzip(&self) -> bool {
+        matches!(self.inner, Inner::Gzip(_))
+    }
+
     /// Fills some of `buffer`; 0 at the end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
+    ///
+    /// # Errors
+    /// Data that does not decode, or a file that cannot be read.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
         loop {
             let result = match &mut self.inner {
                 Inner::Plain(file) => file.read(buffer).map_err(Trouble::Io),
@@ -88,19 +132,20 @@ impl Reader {
     }
 
     /// Fills as much of `buffer` as there is; what there was before any trouble counts.
-    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> usize {
+    pub fn fill(&mut self, buffer: &mut [u8]) -> (usize, Option<Trouble>) {
         let mut filled = 0;
         while filled < buffer.len() {
             match self.read(&mut buffer[filled..]) {
-                Ok(0) | Err(_) => break,
+                Ok(0) => break,
                 Ok(count) => filled += count,
+                Err(trouble) => return (filled, Some(trouble)),
             }
         }
-        filled
+        (filled, None)
     }
 
     /// Bytes of the file itself that were read since the last call.
-    pub(super) fn take_bytes(&self) -> u64 {
+    pub fn take_bytes(&self) -> u64 {
         self.counted.swap(0, Ordering::Relaxed)
     }
 }

@@ -1,0 +1,239 @@
+//! Metrics in the text format of Prometheus.
+//!
+//! For each log `records = events + filtered + sum of rejected` in every answer, across restarts:
+//! all four are taken from one commit. A label's values come from tables of ours, never from what
+//! was read.
+
+use std::time::{Duration, Instant};
+
+use prometheus::TextEncoder;
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram as ProtoHistogram, LabelPair, Metric, MetricFamily,
+    MetricType,
+};
+
+use crate::base::clock::now;
+use crate::engine::{BOUNDS_US, Counts, Files, Histogram, Status};
+use crate::record::Lane;
+
+use super::process;
+
+/// What the text is.
+pub(super) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// All metrics.
+pub(super) fn text(status: &Status) -> Option<String> {
+    let mut families = Families::default();
+    lines(&mut families, status);
+    findings(&mut families, status);
+    sources(&mut families, status);
+    times(&mut families, status);
+    let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("ZEEK_UEBA_COMMIT"))];
+    families.gauge("build_info", "1, with what the program was built from", [(&version[..], 1.0)]);
+    process::metrics(&mut families);
+    TextEncoder::new().encode_to_string(&families.0).ok()
+}
+
+/// What became of lines.
+fn lines(families: &mut Families, status: &Status) {
+    let logs = &status.counted.logs;
+    let mut by_log = |name: &str, help: &str, count: fn(&Counts) -> u64| {
+        let series = logs.iter().map(|(log, it)| ([("log", log.name())], count(it) as f64));
+        families.counter(name, help, series);
+    };
+    let help = "Lines read: each became an event, was filtered or was rejected";
+    by_log("records_total", help, |it| it.lines);
+    by_log("events_total", "Records with an event", |it| it.events);
+    by_log("filtered_total", "Records that event.emit leaves without an event", |it| it.filtered);
+    by_log("read_bytes_total", "Bytes of logs read, decompressed", |it| it.bytes);
+    by_log("empty_lines_total", "Lines with nothing in them; no records", |it| it.empty_lines);
+    by_log("late_total", "Records too late for their own minute", |it| it.late);
+    by_log("early_total", "Records more than a day ahead of their lane", |it| it.early);
+    let help = "Records more than seven days from their lane's time";
+    by_log("out_of_range_total", help, |it| it.out_of_range);
+    let rejected = logs.iter().flat_map(|(log, counts)| {
+        let reasons = counts.rejected.iter();
+        reasons.map(move |(reason, count)| {
+            ([("log", log.name()), ("reason", reason.name())], *count as f64)
+        })
+    });
+    families.counter("rejected_total", "Lines that were no records", rejected);
+}
+
+/// What was found in them.
+fn findings(families: &mut Families, status: &Status) {
+    let counted = &status.counted;
+    let alerts = counted.alerts.iter().map(|(name, it)| ([("detector", *name)], *it as f64));
+    families.counter("alerts_total", "Alerts", alerts);
+    let panics = counted.panics.iter().map(|(name, it)| ([("stage", *name)], *it as f64));
+    families.counter("stage_panics_total", "Panics of stages that were caught", panics);
+    let mut one = |name, help, count: u64| families.counter(name, help, [([], count as f64)]);
+    one("risk_documents_total", "Risk documents", counted.risk);
+    let help = "Findings whose minute was closed when they came; they count in the first open one";
+    one("clamped_total", help, counted.clamped);
+    one("entities_evicted_total", "Entities forgotten beyond entity.max", status.evicted);
+    let help = "Cells of windows and evidence that found no room";
+    one("dropped_total", help, status.dropped);
+    let entities = [([], status.entities() as f64)];
+    families.gauge("entities", "Entities that have a score", entities);
+    let levels = status.levels.iter();
+    let levels = levels.map(|(level, count)| ([("level", level.name())], *count as f64));
+    families.gauge("risk_entities", "Entities by the level that was told of them", levels);
+}
+
+/// How far behind the logs it is.
+fn sources(families: &mut Families, status: &Status) {
+    let files = &status.files;
+    let mut by_lane = |name: &str, help: &str, value: &dyn Fn(Lane, &Files) -> f64| {
+        let value = |(lane, it): (&Lane, &Files)| ([("log", lane.name())], value(*lane, it));
+        families.gauge(name, help, files.iter().map(value));
+    };
+    by_lane("source_open_files", "Logs that are open", &|_, it| it.open as f64);
+    let help = "Bytes of open logs that are not read yet; of compressed ones nobody knows";
+    by_lane("source_lag_bytes", help, &|_, it| it.lag_bytes as f64);
+    let help = "Time since everything that was there was read; 0 if that is so now";
+    by_lane("source_lag_seconds", help, &|_, it| it.behind_since.map_or(0.0, age));
+    let help = "Time since the last record, or since the start";
+    let silent = |lane, _: &Files| status.heard.get(&lane).map_or(0.0, |heard| age(*heard));
+    by_lane("source_silent_seconds", help, &silent);
+    let sum = |count: fn(&Files) -> u64| [([], files.values().map(count).sum::<u64>() as f64)];
+    let help = "Unread bytes of open logs that have no name any more";
+    families.gauge("held_deleted_bytes", help, sum(|it| it.held_deleted_bytes));
+    let mut one = |name, help, count| families.counter(name, help, sum(count));
+    let help = "Logs that were cut while they were followed";
+    one("source_truncated_total", help, |it| it.truncated);
+    let help = "Bytes destroyed before they were read, at least";
+    one("source_lost_bytes_total", help, |it| it.lost_bytes);
+    let help = "Logs that began like a known one and went on differently";
+    one("source_forked_total", help, |it| it.forked);
+    let help = "Logs with something unread that were not found again";
+    one("source_missing_total", help, |it| it.missing);
+    let roots = [([], status.roots as f64)];
+    families.gauge("source_roots", "Directories of source.roots that are there", roots);
+}
+
+/// How long things take.
+fn times(families: &mut Families, status: &Status) {
+    let stages = status.stage_seconds.iter();
+    let stages = stages.map(|(name, histogram)| ([("stage", *name)], histogram));
+    families.histogram("stage_seconds", "Time of a batch in a stage", stages);
+    let help = "From reading a line to its event being written";
+    let written = [([("sink", "ndjson")], &status.end_to_end)];
+    families.histogram("end_to_end_seconds", help, written);
+    let help = "Age of what is committed; next to nothing where there is nothing to commit";
+    families.gauge("checkpoint_age_seconds", help, [([], age(status.committed))]);
+}
+
+fn age(since: Instant) -> f64 {
+    (now() - since).as_secs_f64()
+}
+
+/// Metrics on their way into a text.
+#[derive(Default)]
+pub(super) struct Families(Vec<MetricFamily>);
+
+impl Families {
+    fn counter<'a, L: AsRef<[(&'a str, &'a str)]>>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (L, f64)>,
+    ) {
+        let metric = |(labels, value): (L, f64)| {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            let mut metric = labelled(labels.as_ref());
+            metric.set_counter(counter);
+            metric
+        };
+        let metrics = series.into_iter().map(metric).collect();
+        self.family(&prefixed(name), help, MetricType::COUNTER, metrics);
+    }
+
+    fn gauge<'a, L: AsRef<[(&'a str, &'a str)]>>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (L, f64)>,
+    ) {
+        let metrics = series.into_iter().map(|(labels, value)| gauge(labels.as_ref(), value));
+        self.family(&prefixed(name), help, MetricType::GAUGE, metrics.collect());
+    }
+
+    fn histogram<'a, L: AsRef<[(&'a str, &'a str)]>>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (L, &'a Histogram)>,
+    ) {
+        let metric = |(labels, histogram): (L, &Histogram)| {
+            let mut metric = labelled(labels.as_ref());
+            metric.set_histogram(proto(histogram));
+            metric
+        };
+        let metrics = series.into_iter().map(metric).collect();
+        self.family(&prefixed(name), help, MetricType::HISTOGRAM, metrics);
+    }
+
+    /// A metric of the process, whose names everybody shares.
+    pub(super) fn process(&mut self, name: &str, help: &str, value: f64) {
+        let kind = if name.ends_with("_total") { MetricType::COUNTER } else { MetricType::GAUGE };
+        let mut metric = gauge(&[], value);
+        let mut counter = Counter::default();
+        counter.set_value(value);
+        metric.set_counter(counter);
+        self.family(name, help, kind, vec![metric]);
+    }
+
+    fn family(&mut self, name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) {
+        // A family without a series says nothing, and the encoder refuses it.
+        if metrics.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        family.set_metric(metrics);
+        self.0.push(family);
+    }
+}
+
+fn prefixed(name: &str) -> String {
+    format!("zeek_ueba_{name}")
+}
+
+fn labelled(labels: &[(&str, &str)]) -> Metric {
+    let pair = |(name, value): &(&str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    Metric::from_label(labels.iter().map(pair).collect())
+}
+
+fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = labelled(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn proto(histogram: &Histogram) -> ProtoHistogram {
+    let mut sum = 0;
+    let bucket = |(bound, count): (&u64, &u64)| {
+        sum += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(Duration::from_micros(*bound).as_secs_f64());
+        bucket.set_cumulative_count(sum);
+        bucket
+    };
+    let buckets = BOUNDS_US.iter().zip(&histogram.buckets).map(bucket).collect();
+    let mut out = ProtoHistogram::default();
+    out.set_bucket(buckets);
+    out.set_sample_count(histogram.count);
+    out.set_sample_sum(histogram.sum.as_secs_f64());
+    out
+}

@@ -1,0 +1,127 @@
+//! `run`: the daemon.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::api::{Server, Shared};
+use crate::config::Plan;
+use crate::engine::Failure;
+use crate::state::CannotOpen;
+use crate::wiring::live::{self, CannotStart, Daemon};
+
+use super::args::{Args, Run};
+use super::exit::Exit;
+use super::log::Limit;
+use super::service::{Manager, Manners, log_panics, raise_open_files};
+use super::{Failed, plan, print, summary};
+
+/// Follows the logs until a signal says that it is enough.
+pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed> {
+    let plan = plan(args)?;
+    let mut manners = Manners::new().map_err(|error| Failed::new(Exit::Io, error))?;
+    let manager = Manager::from_environment();
+    log_panics();
+    raise_open_files();
+    if !plan.roots.iter().any(|root| root.is_dir()) {
+        let roots: Vec<String> = plan.roots.iter().map(|it| it.display().to_string()).collect();
+        tracing::warn!(roots = roots.join(", "), "none of the directories is there yet");
+    }
+    let daemon = live::open(&plan, run.accept_new_sensor_id).map_err(|error| {
+        let exit = match &error {
+            CannotStart::State(
+                CannotOpen::Newer(..) | CannotOpen::OtherSensor(..) | CannotOpen::OtherScope(..),
+            ) => Exit::Config,
+            _ => Exit::Io,
+        };
+        Failed::new(exit, error)
+    })?;
+    let server = listen(&plan)?;
+    tracing::info!(state = %plan.state.display(), output = %plan.ndjson.display(), "running");
+    let stop = Arc::new(AtomicBool::new(false));
+    let is_over = AtomicBool::new(false);
+    let result = thread::scope(|scope| {
+        let keep = || manners.keep(&stop, &is_over, &manager, limit);
+        let manners = thread::Builder::new().name("manners".to_owned()).spawn_scoped(scope, keep);
+        manners.map_err(|error| Failure::Thread(format!("manners: {error}")))?;
+        let serve = || serve(scope, server, daemon, &plan, &stop, &manager);
+        // Whatever happens, the manners come to their end, so that the program does.
+        let result = catch_unwind(AssertUnwindSafe(serve));
+        is_over.store(true, Ordering::Relaxed);
+        result.unwrap_or_else(|_| Err(Failure::Thread("main".to_owned())))
+    });
+    limit.tell(true);
+    result.map_err(|failure| {
+        let exit = if matches!(failure, Failure::Sink(_)) { Exit::Io } else { Exit::Bug };
+        Failed::new(exit, failure)
+    })?;
+    // Who looks there finds a daemon that is not there.
+    drop(fs::remove_file(plan.state.join(ADDR)));
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+/// Runs the daemon while the server, if there is one, shows how it is.
+fn serve<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    server: Option<Server>,
+    mut daemon: Daemon,
+    plan: &Plan,
+    stop: &Arc<AtomicBool>,
+    manager: &Manager,
+) -> Result<(), Failure> {
+    let shared = Arc::new(Shared::new(daemon.status(), Arc::clone(stop)));
+    // Dropped at the end, which stops the server.
+    let (_until, stopped) = oneshot::channel();
+    if let Some(server) = server {
+        let shared = Arc::clone(&shared);
+        let builder = thread::Builder::new().name("http".to_owned());
+        let handle = builder.spawn_scoped(scope, move || server.serve(shared, stopped));
+        handle.map_err(|error| Failure::Thread(format!("http: {error}")))?;
+    }
+    let result = daemon.run(plan, stop, &mut |applier, status| {
+        for (entity, peak) in applier.core.take_news() {
+            // A reader that went away must not stop the sensor.
+            drop(print(&summary::risen(&entity, &peak)));
+        }
+        shared.show(status);
+        manager.alive();
+    });
+    result.map(drop)
+}
+
+/// In the state directory: where the server listens.
+const ADDR: &str = "http.addr";
+
+/// The server of the configuration, with its address in the state directory.
+fn listen(plan: &Plan) -> Result<Option<Server>, Failed> {
+    let path = plan.state.join(ADDR);
+    let failed = |what: String, error: io::Error| {
+        Failed::new(Exit::Io, anyhow::Error::from(error).context(what))
+    };
+    // Of the run before.
+    drop(fs::remove_file(&path));
+    let Some(addr) = plan.listen else { return Ok(None) };
+    let hint = "http.listen in the configuration names another address, or \"\" for none";
+    let server = Server::bind(addr)
+        .map_err(|error| failed(format!("cannot listen on {addr} ({hint})"), error))?;
+    let write = |addr: SocketAddr| write_whole(&path, &format!("{addr}\n"));
+    let addr = server.addr().and_then(|addr| write(addr).map(|()| addr));
+    let addr = addr.map_err(|error| failed(path.display().to_string(), error))?;
+    tracing::info!("metrics at http://{addr}/metrics");
+    Ok(Some(server))
+}
+
+/// Whoever waits for the file never sees a part of it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let aside = path.with_extension("tmp");
+    fs::write(&aside, text)?;
+    fs::rename(&aside, path)
+}

@@ -1,0 +1,109 @@
+//! The ledger as a commit keeps it: accounts and evidence of open minutes, key by key, modules by
+//! name.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::score::Points;
+use crate::base::time::Minute;
+use crate::record::Entity;
+
+use super::ledger::{Account, Ledger, Pending, Value};
+use super::level::Level;
+
+/// What changed since the last [`Ledger::save`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changed {
+    pub(super) accounts: BTreeSet<Entity>,
+    pub(super) pending: BTreeSet<PendingKey>,
+}
+
+type PendingKey = (Minute, Entity, usize);
+
+/// An account as it is saved: its modules by name.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    entity: Entity,
+    values: Vec<(String, Value)>,
+    told: Points,
+    rank: (Points, i64),
+    due: Option<Minute>,
+}
+
+/// Evidence of an open minute as it is saved.
+#[derive(Serialize, Deserialize)]
+struct SavedPending {
+    minute: Minute,
+    entity: Entity,
+    module: String,
+    pending: Pending,
+}
+
+impl Ledger {
+    /// From now on remembers what changed.
+    pub fn track(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// Hands out what changed since the last call.
+    pub fn save(&mut self, sink: &mut Changes<'_>) {
+        let Some(changed) = self.changed.as_mut().map(std::mem::take) else { return };
+        let name = |module: usize| self.policy.modules[module].name;
+        for entity in changed.accounts {
+            let key = [b"a".as_slice(), &encode(&entity)].concat();
+            let saved = self.accounts.get(&entity).map(|account| {
+                let values = account.values.iter();
+                encode(&Saved {
+                    entity,
+                    values: values
+                        .map(|(&at, value)| (name(at).to_owned(), value.clone()))
+                        .collect(),
+                    told: account.told,
+                    rank: account.rank,
+                    due: account.due,
+                })
+            });
+            sink(&key, saved.as_deref());
+        }
+        for (minute, entity, module) in changed.pending {
+            let key = encode(&(b'p', minute, entity, name(module)));
+            let pending = self.pending.get(&minute).and_then(|all| all.get(&(entity, module)));
+            let module = name(module).to_owned();
+            let saved = pending
+                .map(|it| encode(&SavedPending { minute, entity, module, pending: it.clone() }));
+            sink(&key, saved.as_deref());
+        }
+    }
+
+    /// Takes back a key that [`Ledger::save`] handed out; modules that are gone are passed over.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
+        let index = |name: &str| self.policy.modules.iter().position(|it| it.name == name);
+        if key.first() == Some(&b'a') {
+            let saved: Saved = decode(value)?;
+            let values = saved.values.into_iter();
+            let account = Account {
+                values: values.filter_map(|(name, it)| Some((index(&name)?, it))).collect(),
+                told: saved.told,
+                rank: saved.rank,
+                due: saved.due,
+            };
+            self.ranks.insert((account.rank, saved.entity));
+            account.due.map(|due| self.due.insert((due, saved.entity)));
+            *self.levels.entry(Level::of(account.told)).or_default() += 1;
+            self.accounts.insert(saved.entity, account);
+        } else {
+            let saved: SavedPending = decode(value)?;
+            if let Some(module) = index(&saved.module) {
+                let minute = self.pending.entry(saved.minute).or_default();
+                let before = minute.insert((saved.entity, module), saved.pending);
+                self.waiting += usize::from(before.is_none());
+            }
+        }
+        Ok(())
+    }
+}

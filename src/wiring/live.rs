@@ -1,0 +1,319 @@
+//! The daemon put together: what lasts, what is followed, where documents go.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use crate::base::clock::since_1970;
+use crate::config::Plan;
+use crate::engine::{
+    Applier, Commit, Failure, Files, LiveLane, Meters, Pace, Sink, Status, Store,
+    follow as follow_lanes,
+};
+use crate::record::{Lane, Log};
+use crate::sink::CannotOpen as CannotWrite;
+use crate::sink::live::{self, Events, Outbox};
+use crate::state::{self, Journal, Left, Record, State};
+use crate::tail::{Board, LaneTail, Scanner, Sources};
+
+use super::{core, owner, parsers, worker};
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] state::CannotOpen),
+    /// The outputs cannot be written.
+    #[error(transparent)]
+    Output(#[from] CannotWrite),
+    /// The journal cannot be written.
+    #[error("cannot use the journal in {0}: {1}")]
+    Journal(std::path::PathBuf, io::Error),
+}
+
+/// A daemon that is ready to run.
+pub struct Daemon {
+    applier: Applier,
+    board: Arc<Board>,
+    events: Events,
+    keeper: Keeper,
+    started: u64,
+}
+
+/// Bytes of input between two commits, at most.
+const COMMIT_BYTES: u64 = 64 << 20;
+/// A lane not heard for so long holds nobody back.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+
+/// Opens everything that lasts, and takes back what the last commit left.
+///
+/// # Errors
+/// Says what stands in the way.
+pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> {
+    let state = State::open(&plan.state, &owner(plan), accept_sensor_id)?;
+    let mut left = match state.left()? {
+        Some(left) => left,
+        None => begin(&state)?,
+    };
+    let mut applier = Applier::new(core(plan));
+    let board = Arc::new(Board::default());
+    state.each(&mut |key, value| match Applier::file_of(key) {
+        Some(generation) => board.load(generation, value),
+        None => applier.load(key, value),
+    })?;
+    forget(&state, &board, &left)?;
+    let is_known = left.outputs.as_deref() == Some(plan.ndjson.as_path());
+    let (events, mut outbox) =
+        live::open(&plan.ndjson, &plan.state, is_known.then_some(left.written))?;
+    left.outputs = Some(plan.ndjson.clone());
+    let journal = plan.state.join("journal");
+    let failed = |error| CannotStart::Journal(journal.clone(), error);
+    let journal = Journal::open(&journal, left.journal, plan.journal_max).map_err(failed)?;
+    let told = std::mem::take(&mut left.told);
+    outbox.tell(&told).map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
+    if !is_known {
+        // Before anything is written there, so that a crash leaves nothing that nobody knows of.
+        let [events, letters] = events.written();
+        let [alerts, risk] =
+            outbox.written().map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
+        left.written = [events, alerts, risk, letters];
+        let record = Record { keys: Vec::new(), left: left.clone() };
+        state.commit(&record).map_err(|e| state::CannotOpen::Io(plan.state.clone(), e))?;
+    }
+    let started = u64::try_from(left.started / 1_000_000).unwrap_or_default();
+    let keeper = Keeper { state, journal, outbox, left };
+    Ok(Daemon { applier, board, events, keeper, started })
+}
+
+/// Contents that are remembered: years of a busy sensor's files.
+const CONTENTS_MAX: usize = 100_000;
+
+/// Forgets the contents that were read to their end longest ago, where there are too many.
+fn forget(state: &State, board: &Board, left: &Left) -> Result<(), state::CannotOpen> {
+    let gone = board.forget(CONTENTS_MAX).into_iter();
+    let keys: Vec<_> = gone.map(|generation| (Applier::file_key(generation), None)).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let failed = |error| state::CannotOpen::Io(state.directory().to_owned(), error);
+    state.commit(&Record { keys, left: left.clone() }).map_err(failed)
+}
+
+/// The very first act: to remember when it was.
+pub(super) fn begin(state: &State) -> Result<Left, state::CannotOpen> {
+    let started = i64::try_from(since_1970().as_micros()).unwrap_or(i64::MAX);
+    let left = Left { started, ..Left::default() };
+    let record = Record { keys: Vec::new(), left: left.clone() };
+    let failed = |error| state::CannotOpen::Io(state.directory().to_owned(), error);
+    state.commit(&record).map_err(failed)?;
+    Ok(left)
+}
+
+impl Daemon {
+    /// How it stands before it begins.
+    pub fn status(&mut self) -> Status {
+        self.applier.begin();
+        status(&self.applier, &Meters::default(), &self.board)
+    }
+
+    /// Follows the logs until `stop` is set; `watch` sees the state ten times a second.
+    ///
+    /// # Errors
+    /// When documents or state cannot be written, or a thread fails.
+    pub fn run(
+        self,
+        plan: &Plan,
+        stop: &AtomicBool,
+        watch: &mut dyn FnMut(&mut Applier, Status),
+    ) -> Result<Applier, Failure> {
+        let Self { mut applier, board, events, keeper, started } = self;
+        let settings = parsers(plan);
+        let mut to_lanes = BTreeMap::new();
+        let mut lanes = Vec::new();
+        for lane in Lane::ALL {
+            #[expect(clippy::disallowed_methods, reason = "a few news for each file and scan")]
+            let (to, news) = channel();
+            to_lanes.insert(lane, to);
+            let board = Arc::clone(&board);
+            let tail = LaneTail::new(lane, &settings, &plan.sensor_id, board, news);
+            let logs = Log::ALL.into_iter().filter(|log| log.lane() == lane);
+            let workers = logs.map(|log| (log, (worker(plan, log), settings[&log].batch())));
+            let (tail, workers) = (Box::new(tail), workers.collect());
+            lanes.push(LiveLane { lane, tail, workers, state: applier.lane(lane) });
+        }
+        let sources = Sources {
+            roots: plan.roots.clone(),
+            backfill: plan.backfill,
+            started,
+            files_max: files_max(),
+            sensor_id: plan.sensor_id.clone(),
+            settings,
+        };
+        let mut scanner = Scanner::new(sources, Arc::clone(&board), to_lanes);
+        let pace = Pace {
+            commit_every: plan.commit_every,
+            commit_bytes: COMMIT_BYTES,
+            silent_after: SILENT_AFTER,
+            ahead_us: plan.lateness_us + crate::base::time::MINUTE,
+        };
+        thread::scope(|scope| {
+            let builder = thread::Builder::new().name("scan".to_owned());
+            let scan = builder.spawn_scoped(scope, || scanner.run(stop));
+            let scan = scan.map_err(|error| Failure::Thread(format!("scan: {error}")))?;
+            let ends: (Box<dyn Sink>, Box<dyn Store>) = (Box::new(events), Box::new(keeper));
+            let mut watch = |applier: &mut Applier, meters: &Meters| {
+                let status = status(applier, meters, &board);
+                watch(applier, status);
+            };
+            let done = follow_lanes(lanes, &mut applier, pace, ends, stop, &mut watch);
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            scan.join().map_err(|_| Failure::Thread("scan".to_owned()))?;
+            done
+        })?;
+        Ok(applier)
+    }
+}
+
+/// What the engine and the lanes' files have to say.
+fn status(applier: &Applier, meters: &Meters, board: &Board) -> Status {
+    let files = |lane| {
+        let gauges = board.gauges(lane);
+        let files = Files {
+            open: gauges.files,
+            lag_bytes: gauges.lag_bytes,
+            behind_since: gauges.behind_since,
+            held_deleted_bytes: gauges.held_deleted_bytes,
+            truncated: gauges.truncated,
+            lost_bytes: gauges.lost_bytes,
+            forked: gauges.forked,
+            missing: gauges.missing,
+        };
+        (lane, files)
+    };
+    let mut status = Status::take(applier, meters);
+    status.files = Lane::ALL.into_iter().map(files).collect();
+    status.roots = board.roots();
+    status
+}
+
+/// Descriptors that everything but logs needs: state, outputs, journal, sockets.
+const OTHER_FILES: u64 = 40;
+
+/// Logs that may be open at once, each with a second descriptor while it is opened.
+fn files_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let left = limit.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES) / 2;
+    usize::try_from(left).unwrap_or(usize::MAX).max(4)
+}
+
+/// Keeps commits: state, journal and what alerts and risk say, in this order.
+struct Keeper {
+    state: State,
+    journal: Journal,
+    outbox: Outbox,
+    left: Left,
+}
+
+impl Store for Keeper {
+    fn commit(&mut self, commit: Commit) -> io::Result<()> {
+        let Commit { changed, written: [events, letters] } = commit;
+        self.outbox.sync()?;
+        let [alerts, risk] = self.outbox.written()?;
+        let journal = match changed.steps.as_slice() {
+            [] => self.left.journal,
+            steps => self.journal.append(steps, &self.state)?,
+        };
+        let left = Left {
+            sequence: self.left.sequence + 1,
+            written: [events, alerts, risk, letters],
+            told: [changed.alerts, changed.risk],
+            journal,
+            ..self.left.clone()
+        };
+        let record = Record { keys: changed.keys, left };
+        self.state.commit(&record)?;
+        self.left = record.left;
+        self.outbox.tell(&self.left.told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::{Changed, Kind, Sink, Step, Tick};
+    use crate::state::Journaled;
+
+    fn plan(directory: &Path) -> Plan {
+        let set = |key: &str, name: &str| format!("{key}={:?}", directory.join(name));
+        let set = [set("state.dir", "state"), set("sink.ndjson.dir", "out")];
+        crate::config::load(None, &set, &super::super::stage_keys()).unwrap()
+    }
+
+    fn step() -> Step {
+        Step::Tick(Tick { silent: 0, time: None })
+    }
+
+    /// Two commits; of the second only the first `steps` steps are done before everything is gone.
+    fn check(steps: usize) {
+        let place = tempfile::TempDir::new().unwrap();
+        let plan = plan(place.path());
+        let read = |name: &str| fs::read_to_string(place.path().join("out").join(name)).unwrap();
+        let Daemon { mut events, mut keeper, .. } = open(&plan, false).unwrap();
+        let changed = |n: usize| Changed {
+            keys: Vec::new(),
+            alerts: format!("alert {n}\n").into_bytes(),
+            risk: format!("risk {n}\n").into_bytes(),
+            steps: vec![step()],
+        };
+        events.write(Kind::Event, b"event 1\n").unwrap();
+        keeper.commit(Commit { changed: changed(1), written: events.written() }).unwrap();
+        events.write(Kind::Event, b"event 2\n").unwrap();
+        events.write(Kind::DeadLetter, b"letter 2\n").unwrap();
+        let Changed { keys, alerts, risk, steps: journaled } = changed(2);
+        let [event_bytes, letter_bytes] = events.written();
+        let mut left = keeper.left.clone();
+        if steps >= 1 {
+            keeper.outbox.sync().unwrap();
+            let [alert_bytes, risk_bytes] = keeper.outbox.written().unwrap();
+            left.written = [event_bytes, alert_bytes, risk_bytes, letter_bytes];
+        }
+        if steps >= 2 {
+            left.journal = keeper.journal.append(&journaled, &keeper.state).unwrap();
+        }
+        left.told = [alerts, risk];
+        if steps >= 3 {
+            keeper.state.commit(&Record { keys, left: left.clone() }).unwrap();
+        }
+        if steps >= 4 {
+            keeper.outbox.tell(&left.told).unwrap();
+        }
+        drop((events, keeper));
+        for _ in 0..2 {
+            drop(open(&plan, false).unwrap());
+            let stands = steps >= 3;
+            let expected = |what: &str| match stands {
+                true => format!("{what} 1\n{what} 2\n"),
+                false => format!("{what} 1\n"),
+            };
+            assert_eq!(read("events.ndjson"), expected("event"), "{steps}");
+            assert_eq!(read("alerts.ndjson"), expected("alert"), "{steps}");
+            assert_eq!(read("risk.ndjson"), expected("risk"), "{steps}");
+            assert_eq!(read("../state/dead-letter.ndjson"), if stands { "letter 2\n" } else { "" });
+            let journal = Journaled::read(&place.path().join("state/journal")).unwrap();
+            assert_eq!(journal.steps.len(), 1 + usize::from(stands), "{steps}");
+        }
+    }
+
+    #[test]
+    fn f02_killed_between_the_steps_of_a_commit() {
+        (0..=4).for_each(check);
+    }
+}
