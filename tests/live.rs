@@ -390,3 +390,52 @@ fn the_journal_gives_the_same_bytes_whenever_the_daemon_was_killed() {
     assert!(twice.is_none(), "an alert twice: {twice:?}");
     check_journal(&daemon, place.path());
 }
+
+/// The state that release 0.1 leaves after 120 records of [`risky`], committed as a file, so that
+/// later releases prove that they open it. `BLESS_STATE=1` makes it again.
+#[test]
+fn the_state_of_release_0_1_opens_and_goes_on() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/state-0.1.redb.gz");
+    let place = TempDir::new().unwrap();
+    let (conns, https) = risky(61);
+    let write = |name: &str, head: String, rows: &[String]| {
+        fs::write(place.path().join(name), head + &rows.concat()).unwrap();
+    };
+    write("conn.log", crate::common::conn(&[]), &conns[..60]);
+    write("http.log", crate::common::http(&[]), &https[..60]);
+    let mut daemon = Daemon::new(place.path());
+    let records = |daemon: &Daemon| daemon.lines("events.ndjson").len();
+    let wait = |daemon: &Daemon, count: usize| {
+        let until = Instant::now() + PATIENCE;
+        while records(daemon) < count {
+            assert!(Instant::now() < until, "{} of {count}\n{}", records(daemon), daemon.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    if std::env::var_os("BLESS_STATE").is_some() {
+        daemon.start();
+        wait(&daemon, 120);
+        assert_eq!(daemon.stop(), Some(0));
+        let state = fs::read(daemon.state.join("state.redb")).unwrap();
+        fs::write(&fixture, crate::common::gzip(&state)).unwrap();
+        return;
+    }
+    fs::create_dir_all(&daemon.state).unwrap();
+    let mut state = Vec::new();
+    let packed = fs::read(&fixture).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut state).unwrap();
+    fs::write(daemon.state.join("state.redb"), state).unwrap();
+    daemon.start();
+    // What was read is not read again, and what was found is not told again: row 56 was a BREW to the
+    // same address.
+    let again = https[56].replace("D00000000000000056", "D00000000000000999");
+    for (name, rows) in [("conn.log", conns[60].clone()), ("http.log", again)] {
+        let path = place.path().join(name);
+        let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+        std::io::Write::write_all(&mut file, rows.as_bytes()).unwrap();
+    }
+    wait(&daemon, 2);
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    assert_eq!(records(&daemon), 2);
+    assert_eq!(daemon.lines("alerts.ndjson"), Vec::<Value>::new());
+}

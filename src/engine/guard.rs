@@ -127,3 +127,91 @@ impl Guard {
 fn caught(run: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(run)).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::score::Ppm;
+    use crate::base::time::Minute;
+    use crate::record::schema::{ColumnId, conn};
+    use crate::record::{Generation, Log, Sides, Source};
+    use crate::zeek::{Parser, Settings};
+
+    /// Panics at 13 bytes; scores what it sees by them.
+    struct Superstitious;
+
+    impl RecordStage for Superstitious {
+        fn score(&mut self, input: &Input<'_>, out: &mut Output) {
+            for row in 0..input.batch.rows() {
+                let bytes = input.batch.count(conn::ORIG_BYTES, row).unwrap_or_default();
+                assert!(bytes != 13, "thirteen");
+                out.score(row, Ppm::new(bytes as u32));
+            }
+        }
+    }
+
+    impl Fold for Superstitious {
+        fn fold(&mut self, input: &Input<'_>, _: &mut Deltas) {
+            let bytes = |row| input.batch.count(conn::ORIG_BYTES, row).unwrap_or_default();
+            assert!((0..input.batch.rows()).all(|row| bytes(row) != 13), "thirteen");
+        }
+    }
+
+    /// The scores of rows with these bytes, in batches of `size`; and the panics.
+    fn run(bytes: &[u64], size: usize) -> (Vec<Option<Ppm>>, u64) {
+        let mut text = String::from("#fields\tts\torig_bytes\n");
+        for bytes in bytes {
+            text.push_str(&format!("1700000000.0\t{bytes}\n"));
+        }
+        let wanted: Vec<ColumnId> = vec![conn::ORIG_BYTES];
+        let (log, alias) = (Log::Conn, Vec::new());
+        let settings = Settings { log, wanted, line_bytes_max: 1 << 20, configured: None, alias };
+        let (mut parser, mut batch) = (Parser::new(&settings), settings.batch());
+        let generation = Generation([0; 16]);
+        let event_prefix = generation.event_prefix("s", log);
+        let source = Arc::new(Source { log, generation, event_prefix, path: String::new() });
+        let (mut guard, mut out, mut at) = (Guard::default(), Output::default(), 0);
+        let (mut deltas, mut scores) = (Deltas::default(), Vec::new());
+        loop {
+            batch.clear();
+            let progress = parser.parse(&text.as_bytes()[at..], size, &mut batch);
+            at += progress.consumed;
+            let rows = batch.rows();
+            let (sides, entities) = (vec![Sides::default(); rows], vec![None; rows]);
+            let minutes = vec![Minute(0); rows];
+            let input = Input {
+                batch: &batch,
+                source: &source,
+                sides: &sides,
+                entities: &entities,
+                minutes: &minutes,
+            };
+            guard.score(0, &mut Superstitious, &input, &mut out);
+            guard.fold(1, &mut Superstitious, &input, &mut deltas);
+            scores.extend_from_slice(out.scores());
+            if !progress.is_full {
+                assert_eq!(guard.panics.get(&0), guard.panics.get(&1));
+                return (scores, guard.panics.values().sum::<u64>() / 2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stage_that_panics_misses_the_same_rows_wherever_batches_begin() {
+        let mut bytes: Vec<u64> = (0..12_000).map(|n| n % 1000 + 100).collect();
+        // Two panics: one in its quarantine is not seen, one behind it is.
+        (bytes[700], bytes[5000], bytes[11_500]) = (13, 13, 13);
+        let (whole, panics) = run(&bytes, 1024);
+        assert_eq!(panics, 2);
+        let missed = 700..=700 + QUARANTINE_ROWS as usize;
+        for (row, score) in whole.iter().enumerate() {
+            let is_missed = missed.contains(&row) || row >= 11_500;
+            assert_eq!(*score, (!is_missed).then(|| Ppm::new(bytes[row] as u32)), "row {row}");
+        }
+        for size in [1, 7, 100, 701] {
+            assert_eq!(run(&bytes, size), (whole.clone(), 2), "batches of {size}");
+        }
+    }
+}
