@@ -279,7 +279,7 @@ fn check(setup: Setup, script: &[(Action, Fate)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_time: 60_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_time: 60_000, ..ProptestConfig::default() })]
     #[test]
     fn each_record_once_whatever_zeek_and_its_archivers_do(
         supervised in any::<bool>(),

@@ -62,8 +62,8 @@ impl Written {
     }
 }
 
-/// Opens events, alerts and risk in `directory`, dead letters in `letters`; `written` are their bytes
-/// (events, alerts, risk, dead letters) as the last commit knows them.
+/// Opens events, alerts and risk in `directory` and dead letters in `letters`; `written` are their
+/// bytes (events, alerts, risk, dead letters) as the last commit knows them.
 ///
 /// # Errors
 /// Says what stands in the way.
