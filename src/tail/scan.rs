@@ -438,7 +438,7 @@ impl Scanner {
                 if relative.is_empty() { text.to_string() } else { format!("{relative}/{text}") };
             let path = path.join(&name);
             let log = by_name(&text);
-            // Most files of an archive were dealt with, and are asked again only if there was a change.
+            // Most files of an archive were dealt with: they are asked again only after a change.
             if is_same
                 && let Some(log) = log.filter(|_| !is_live_name(&text))
                 && let Some((key, size, modified)) = self.settled.get(&path).copied()
