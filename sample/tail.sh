@@ -8,8 +8,18 @@ here=$(cd "$(dirname "$0")" && pwd)
 binary=${BINARY:?} out=${OUT:?} logs=${ZEEK_LOGS:-}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-# Only what a run before this one wrote.
-(cd "$out" && rm -rf events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson state live)
+# Empties only what a run before this one made: a directory with anything else in it is left alone.
+mark="$out/.made-by-make-run"
+if [ ! -e "$mark" ] && [ -n "$(ls -A "$out")" ]; then
+  echo "$out is not empty and was not made by make run: choose another with OUT=DIR" >&2
+  exit 2
+fi
+touch "$mark"
+(cd "$out" && rm -rf events.ndjson alerts.ndjson risk.ndjson state live)
+usual=""
+for place in /opt/zeek/logs /usr/local/zeek/logs /var/log/zeek; do
+  [ -d "$place" ] && usual=$place
+done
 
 settings=(--set "state.dir=\"$out/state\"" --set "sink.ndjson.dir=\"$out\"" --set "http.listen=\"127.0.0.1:0\"")
 fed=""
@@ -17,8 +27,8 @@ if [ -n "$logs" ]; then
   logs=$(cd "$logs" && pwd)
   settings+=(--set "source.roots=[\"$logs\"]" --set source.backfill=true)
   echo "tailing $logs"
-elif ls -d /opt/zeek/logs /usr/local/zeek/logs /var/log/zeek >/dev/null 2>&1; then
-  echo "tailing Zeek's usual places"
+elif [ -n "$usual" ]; then
+  echo "tailing Zeek's usual places, $usual among them"
 else
   fed="$out/live"
   mkdir -p "$fed/archive"
@@ -31,6 +41,7 @@ daemon=$!
 trap 'kill -TERM $daemon 2>/dev/null || true; wait $daemon 2>/dev/null || true' EXIT
 trap 'exit 130' INT
 for _ in $(seq 100); do [ -s "$out/state/http.addr" ] && break; sleep 0.05; done
+kill -0 $daemon 2>/dev/null || { trap - EXIT; wait $daemon; }
 [ -s "$out/state/http.addr" ] && echo "metrics: http://$(cat "$out/state/http.addr")/metrics"
 echo "  risk  level     entity  why"
 
@@ -59,7 +70,11 @@ for round in $(seq 0 $((rounds - 1))); do
 done
 # Minutes close when every log has passed them, or is silent for ten seconds.
 sleep 12
-kill -TERM $daemon; wait $daemon || true
+kill -TERM $daemon
 trap - EXIT
+wait $daemon
+written=$(cat "$here"/apt29-day1/*.log.gz | gzip -cd | cat - "$here"/apt29-day1/*.log | wc -l)
+events=$(wc -l < "$out/events.ndjson")
 echo
-echo "the sample is at its end: $(wc -l < "$out/events.ndjson") events, $(wc -l < "$out/alerts.ndjson") alerts"
+echo "the sample is at its end: $written records, $events events, $(wc -l < "$out/alerts.ndjson") alerts"
+[ "$written" = "$events" ]

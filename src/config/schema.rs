@@ -194,7 +194,7 @@ const NDJSON: &[KeyDef] = &[KeyDef {
     kind: Kind::Text,
     default: Some(r#""./out""#),
     example: "",
-    doc: "directory of events, alerts, risk and dead letters as NDJSON files",
+    doc: "directory of events, alerts and risk as NDJSON files; dead letters stay in state.dir",
 }];
 
 const HTTP: &[KeyDef] = &[KeyDef {
