@@ -20,6 +20,10 @@ use crate::emulator::world::{Setup, World};
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod faults;
+mod host;
+#[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod machine;
 mod recordings;
 mod service;
 

@@ -172,9 +172,15 @@ fn every_fault_has_its_test() {
     for (_, text) in sources() {
         tests += &text;
     }
-    for file in
-        ["live.rs", "live/faults.rs", "live/service.rs", "laws.rs", "zeek_cases.rs", "bad_input.rs"]
-    {
+    for file in [
+        "live.rs",
+        "live/faults.rs",
+        "live/machine.rs",
+        "live/service.rs",
+        "laws.rs",
+        "zeek_cases.rs",
+        "bad_input.rs",
+    ] {
         tests += &fs::read_to_string(root().join("tests").join(file)).unwrap();
     }
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| F")).collect();
@@ -184,7 +190,8 @@ fn every_fault_has_its_test() {
         let name = cell.split('`').nth(1).unwrap();
         assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
     }
-    let faults = fs::read_to_string(root().join("tests/live/faults.rs")).unwrap();
+    let read = |name: &str| fs::read_to_string(root().join("tests/live").join(name)).unwrap();
+    let faults = read("faults.rs") + &read("machine.rs");
     for name in faults.split("\nfn f").skip(1).map(|rest| rest.split('(').next().unwrap()) {
         assert!(table.contains(&format!("f{name}")), "docs/faults.md lacks f{name}");
     }

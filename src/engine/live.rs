@@ -54,20 +54,20 @@ pub struct Pace {
 
 /// Something that one thread waits for and others ring.
 #[derive(Debug, Default)]
-pub struct Bell {
+struct Bell {
     rung: Mutex<bool>,
     wake: Condvar,
 }
 
 impl Bell {
     /// Wakes who waits, or who waits next.
-    pub fn ring(&self) {
+    fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();
     }
 
     /// Waits for a ring, at most so long.
-    pub fn wait(&self, at_most: Duration) {
+    fn wait(&self, at_most: Duration) {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.wake.wait_timeout_while(rung, at_most, |rung| !*rung);
         let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -25,7 +25,7 @@ pub use self::core::{Core, Identity, StagePlan};
 pub use applier::{Applier, Changed, Step};
 pub use horizon::Tick;
 pub use lane::LaneSpec;
-pub use live::{Bell, Commit, LiveLane, Pace, Watch, follow};
+pub use live::{Commit, LiveLane, Pace, Watch, follow};
 pub use output::{Blocks, Kind, LaneState};
 pub use retrace::Retrace;
 pub use run::{Failure, run};
