@@ -15,7 +15,7 @@ if [ ! -e "$mark" ] && [ -n "$(ls -A "$out")" ]; then
   exit 2
 fi
 touch "$mark"
-(cd "$out" && rm -rf events.ndjson alerts.ndjson risk.ndjson state live)
+(cd "$out" && rm -rf {events,alerts,risk}{,.[0-9]*}.ndjson state live)
 usual=""
 for place in /opt/zeek/logs /usr/local/zeek/logs /var/log/zeek; do
   [ -d "$place" ] && usual=$place

@@ -13,6 +13,45 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::record::RejectReason;
 
+/// Bytes that were read and are not used up: whole lines, and the beginning of one.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// What is there.
+    #[must_use]
+    pub fn get(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Lets the first `count` bytes go.
+    pub fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// Room for `bytes` more, after what is there. It grows up to the limit of a line, beyond which
+    /// the parser takes it in pieces.
+    pub fn room(&mut self, bytes: usize, line_max: usize) -> &mut [u8] {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let wanted = (self.end + bytes).min(line_max + 2 * bytes);
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// `count` bytes of the room were filled.
+    pub fn filled(&mut self, count: usize) {
+        self.end += count;
+    }
+}
+
 /// Reads one file from its start.
 pub struct Reader {
     inner: Inner,

@@ -69,7 +69,7 @@ impl Daemon {
         let path = self.directory.path().join("pipeline.toml");
         let text = format!(
             "[source]\nroots = {:?}\nbackfill = {}\n[state]\ndir = {:?}\ncommit_every = \"50ms\"\n\
-             [sink.ndjson]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n",
+             [sink.ndjson]\ndir = {:?}\nmax_size = \"20KiB\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
             self.roots,
             self.backfill,
             self.state,
@@ -116,7 +116,7 @@ impl Daemon {
 
     /// Its exit code where it does not start, and whether it wrote nothing.
     fn refused(&self) -> (Option<i32>, bool) {
-        let before = fs::read(self.out().join("events.ndjson")).unwrap();
+        let before = self.bytes("events.ndjson");
         let mut child = self.command().spawn().unwrap();
         let until = Instant::now() + PATIENCE;
         let code = loop {
@@ -130,7 +130,7 @@ impl Daemon {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        (code, before == fs::read(self.out().join("events.ndjson")).unwrap())
+        (code, before == self.bytes("events.ndjson"))
     }
 
     /// The most memory that it took so far, in MiB.
@@ -185,8 +185,33 @@ impl Daemon {
         directory.join(name)
     }
 
+    /// All of one kind, over the files that are full.
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        let path = self.file(name);
+        let (directory, stem) = (path.parent().unwrap(), name.trim_end_matches("ndjson"));
+        let full = || -> Vec<PathBuf> {
+            let entries = fs::read_dir(directory).into_iter().flatten();
+            let paths = entries.map(|entry| entry.unwrap().path());
+            let is_ours = |path: &PathBuf| {
+                let found = path.file_name().unwrap().to_str().unwrap();
+                found.starts_with(stem) && found != name
+            };
+            let mut paths: Vec<PathBuf> = paths.filter(is_ours).collect();
+            paths.sort_unstable();
+            paths
+        };
+        loop {
+            let before = full();
+            let all = before.iter().chain([&path]);
+            let text: Vec<u8> = all.flat_map(|path| fs::read(path).unwrap_or_default()).collect();
+            if before == full() {
+                return text;
+            }
+        }
+    }
+
     fn lines(&self, name: &str) -> Vec<Value> {
-        let text = fs::read(self.file(name)).unwrap_or_default();
+        let text = self.bytes(name);
         // The last one may be in the middle of being written.
         let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let lines = text[..end].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
@@ -305,8 +330,9 @@ proptest! {
     }
 }
 
-/// What a daemon wrote comes out again when its journal is followed, to the byte.
-fn check_journal(daemon: &Daemon, logs: &Path) {
+/// What a daemon wrote comes out again when its journal is followed, to the byte: all of it, or what
+/// came after the place where the journal was cut.
+fn check_journal(daemon: &Daemon, logs: &Path, is_cut: bool) {
     let output = daemon.directory.path().join("again");
     let run = program()
         .args(["replay", "--journal"])
@@ -320,8 +346,13 @@ fn check_journal(daemon: &Daemon, logs: &Path) {
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     for name in ["events.ndjson", "alerts.ndjson", "risk.ndjson", "dead-letter.ndjson"] {
-        let (wrote, again) = (fs::read(daemon.file(name)), fs::read(output.join(name)));
-        let (wrote, again) = (wrote.unwrap(), again.unwrap());
+        let (wrote, again) = (daemon.bytes(name), fs::read(output.join(name)).unwrap());
+        if is_cut {
+            assert!(wrote.len() > again.len(), "{name}");
+            assert!(!again.is_empty() || name == "dead-letter.ndjson", "{name}");
+            assert!(wrote.ends_with(&again), "{name}");
+            continue;
+        }
         let common = wrote.iter().zip(&again).take_while(|(a, b)| a == b).count();
         let line = |bytes: &[u8]| {
             let start = bytes[..common].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
@@ -338,7 +369,8 @@ fn risky(rows: usize) -> (Vec<String>, Vec<String>) {
         let duration = if n.is_multiple_of(50) { 90_000 } else { n % 90 };
         let ts = 1_700_000_000 + n * 3;
         format!(
-            "{ts}.000001\tC{n:017}\t10.0.0.{}\t203.0.113.{}\t{duration}.5\t{n}\n",
+            "{ts}.000001\tC{n:017}\t10.0.{}.{}\t203.0.113.{}\t{duration}.5\t{n}\n",
+            n / 400,
             n % 20,
             n % 9
         )
@@ -347,7 +379,8 @@ fn risky(rows: usize) -> (Vec<String>, Vec<String>) {
         let method = if n.is_multiple_of(7) { "BREW" } else { "GET" };
         let ts = 1_700_000_000 + n * 3;
         format!(
-            "{ts}.25\tD{n:017}\t10.0.0.{}\t203.0.113.9\t{method}\t198.51.100.{}\t/x.jpg\t1.1\t200\t-\t-\n",
+            "{ts}.25\tD{n:017}\t10.0.{}.{}\t203.0.113.9\t{method}\t198.51.100.{}\t/x.jpg\t1.1\t200\t-\t-\n",
+            n / 400,
             n % 20,
             n % 200
         )
@@ -392,7 +425,50 @@ fn the_journal_gives_the_same_bytes_whenever_the_daemon_was_killed() {
     }
     let twice = ids.values().find(|alerts| alerts.len() > 1);
     assert!(twice.is_none(), "an alert twice: {twice:?}");
-    check_journal(&daemon, place.path());
+    check_journal(&daemon, place.path(), false);
+}
+
+#[test]
+fn a_journal_that_was_cut_goes_on_from_its_snapshot() {
+    let place = TempDir::new().unwrap();
+    let mut daemon = Daemon::new(place.path());
+    daemon.args = ["--set", "state.journal_max=\"64KiB\""].map(str::to_owned).to_vec();
+    let (conns, https) = risky(3000);
+    fs::write(place.path().join("conn.log"), crate::common::conn(&[])).unwrap();
+    fs::write(place.path().join("http.log"), crate::common::http(&["no record at all"])).unwrap();
+    daemon.start();
+    for (round, (conns, https)) in conns.chunks(5).zip(https.chunks(5)).enumerate() {
+        for (name, rows) in [("conn.log", conns), ("http.log", https)] {
+            let path = place.path().join(name);
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            std::io::Write::write_all(&mut file, rows.concat().as_bytes()).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(4));
+        if round % 250 == 200 {
+            daemon.kill();
+            daemon.start();
+        }
+    }
+    fs::OpenOptions::new()
+        .append(true)
+        .open(place.path().join("http.log"))
+        .and_then(|mut file| std::io::Write::write_all(&mut file, b"not a record\n"))
+        .unwrap();
+    let until = Instant::now() + PATIENCE;
+    while daemon.delivered().len() < 6000 {
+        assert!(Instant::now() < until, "{} of 6000", daemon.delivered().len());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    let journal = fs::read_dir(daemon.state.join("journal")).unwrap();
+    let sizes: BTreeMap<_, u64> = journal
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), entry.metadata().unwrap().len()))
+        .collect();
+    let snapshot = sizes.values().max().unwrap();
+    assert!(sizes.values().sum::<u64>() < (64 << 10) + snapshot, "{sizes:?}");
+    assert!(!sizes.contains_key(std::ffi::OsStr::new("00000000.journal")), "{sizes:?}");
+    check_journal(&daemon, place.path(), true);
 }
 
 /// The state that release 0.1 leaves after 120 records of [`risky`], committed as a file, so that

@@ -75,6 +75,9 @@ pub const UID_BYTES_MAX: usize = 64;
 /// panic often, few enough that a busy sensor misses it for seconds only.
 pub const QUARANTINE_ROWS: u64 = 10_000;
 
+/// Minutes with something in them that a window stage does not see after it panicked at one.
+pub const QUARANTINE_MINUTES: u32 = 10;
+
 /// Directories deep that `replay` follows below a path.
 pub const DIRECTORY_DEPTH_MAX: usize = 16;
 

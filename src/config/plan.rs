@@ -49,6 +49,10 @@ pub struct Plan {
     pub half_life_us: i64,
     /// `sink.ndjson.dir`.
     pub ndjson: PathBuf,
+    /// `sink.ndjson.max_size`.
+    pub ndjson_max: u64,
+    /// `sink.ndjson.keep`.
+    pub ndjson_keep: u64,
     /// `http.listen`: where to listen, if anywhere.
     pub listen: Option<SocketAddr>,
     /// `state.dir`.
@@ -111,6 +115,8 @@ impl Plan {
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             half_life_us: tables["risk"].micros("half_life"),
             ndjson: tables["sink.ndjson"].text("dir").into(),
+            ndjson_max: tables["sink.ndjson"].bytes("max_size"),
+            ndjson_keep: tables["sink.ndjson"].integer("keep").unsigned_abs(),
             listen: tables["http"].text("listen").parse().ok(),
             state: state.text("dir").into(),
             journal_max: state.bytes("journal_max"),

@@ -189,13 +189,29 @@ const RISK: &[KeyDef] = &[KeyDef {
     doc: "time in which the risk score of an entity falls to a half",
 }];
 
-const NDJSON: &[KeyDef] = &[KeyDef {
-    name: "dir",
-    kind: Kind::Text,
-    default: Some(r#""./out""#),
-    example: "",
-    doc: "directory of events, alerts and risk as NDJSON files; dead letters stay in state.dir",
-}];
+const NDJSON: &[KeyDef] = &[
+    KeyDef {
+        name: "dir",
+        kind: Kind::Text,
+        default: Some(r#""./out""#),
+        example: "",
+        doc: "directory of events, alerts and risk as NDJSON files; dead letters stay in state.dir",
+    },
+    KeyDef {
+        name: "max_size",
+        kind: Kind::Bytes { min: 4096, max: 1 << 40 },
+        default: Some(r#""1GiB""#),
+        example: "",
+        doc: "bytes from which a file becomes events.00000001.ndjson and so on, at the next commit",
+    },
+    KeyDef {
+        name: "keep",
+        kind: Kind::Integer { min: 0, max: 1_000_000 },
+        default: Some("0"),
+        example: "",
+        doc: "how many of those stay, of each kind; 0 keeps all, so that somebody else removes them",
+    },
+];
 
 const HTTP: &[KeyDef] = &[KeyDef {
     name: "listen",
@@ -215,10 +231,10 @@ const STATE: &[KeyDef] = &[
     },
     KeyDef {
         name: "journal_max",
-        kind: Kind::Bytes { min: MIB, max: 1 << 40 },
+        kind: Kind::Bytes { min: 64 * KIB, max: 1 << 40 },
         default: Some(r#""1GiB""#),
         example: "",
-        doc: "bytes kept of the order in which records met, from which replay --journal starts",
+        doc: "bytes kept of the order in which records met, for replay --journal; at least one snapshot",
     },
     KeyDef {
         name: "commit_every",

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
@@ -16,6 +17,7 @@ use crate::record::{Entity, Evidence, Log, Observed, Scope};
 use crate::risk::{Change, Event, Findings, Ledger, Level, Module, Policy, Share};
 use crate::stage::{self, Close, Combine, Delta, StageDef};
 
+use super::guard::caught;
 use super::output::{Blocks, Kind};
 use super::status::Counted;
 use super::summary::{Counts, Peak, Summary};
@@ -55,6 +57,7 @@ struct Saved {
     panics: BTreeMap<String, u64>,
     risk: u64,
     clamped: u64,
+    quarantine: BTreeMap<String, u32>,
 }
 
 /// The key of [`Saved`].
@@ -81,6 +84,8 @@ pub struct Core {
     /// What was counted.
     pub summary: Summary,
     changes: Vec<Change>,
+    /// Minutes that window stages still have to miss.
+    quarantine: BTreeMap<&'static str, u32>,
     /// The strongest finding of a module for an entity, in words, for the summary.
     why: Recent<(Entity, usize), (Ppm, String), Minute>,
     is_saved: bool,
@@ -112,6 +117,7 @@ impl Core {
             blocks: Blocks::default(),
             summary: Summary::default(),
             changes: Vec::new(),
+            quarantine: BTreeMap::new(),
             why: Recent::new(WHY_MAX),
             is_saved: false,
             news: Vec::new(),
@@ -137,14 +143,12 @@ impl Core {
             let prefix = [b"s", plan.def.name.as_bytes(), b"\0"].concat();
             close.save(&mut |key, value| sink(&[&prefix, key].concat(), value));
         }
-        let owned = |counts: &BTreeMap<&'static str, u64>| {
-            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-        };
         let saved = Saved {
             open: self.open,
             logs: self.summary.logs.clone(),
             alerts: owned(&self.summary.alerts),
             panics: owned(&self.summary.panics),
+            quarantine: owned(&self.quarantine),
             risk: self.summary.risk,
             clamped: self.summary.clamped,
         };
@@ -163,15 +167,10 @@ impl Core {
                 let saved: Saved = decode(value)?;
                 (self.open, self.summary.logs) = (saved.open, saved.logs);
                 (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
-                let known = |counts: BTreeMap<String, u64>| {
-                    let counts = counts.into_iter();
-                    let named = |(name, count): (String, u64)| {
-                        Some((self.stages[index(&name)?].def.name, count))
-                    };
-                    counts.filter_map(named).collect()
-                };
-                let (alerts, panics) = (known(saved.alerts), known(saved.panics));
-                (self.summary.alerts, self.summary.panics) = (alerts, panics);
+                let stages = &self.stages;
+                self.summary.alerts = known(stages, saved.alerts);
+                self.summary.panics = known(stages, saved.panics);
+                self.quarantine = known(stages, saved.quarantine);
                 Ok(())
             }
             Some(b'w') => self.windows.load(&index, value),
@@ -330,9 +329,21 @@ impl Core {
     fn close(&mut self, minute: Minute) {
         self.open = self.open.max(minute);
         for (index, cells) in self.windows.close(minute) {
+            let name = self.stages[index].def.name;
+            if let Some(left) = self.quarantine.get_mut(name) {
+                *left -= 1;
+                if *left == 0 {
+                    self.quarantine.remove(name);
+                }
+                continue;
+            }
             let mut findings = stage::Findings::new(index);
             if let Some((close, _)) = &mut self.stages[index].close {
-                close.close(minute, &cells, &mut findings);
+                if !caught(|| close.close(minute, &cells, &mut findings)) {
+                    *self.summary.panics.entry(name).or_default() += 1;
+                    self.quarantine.insert(name, QUARANTINE_MINUTES);
+                    continue;
+                }
                 if !self.is_saved {
                     // Nobody will ask for what changed, so it must not pile up.
                     close.save(&mut |_, _| {});
@@ -416,6 +427,19 @@ impl Core {
     }
 }
 
+fn owned<N: Copy>(counts: &BTreeMap<&'static str, N>) -> BTreeMap<String, N> {
+    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+/// The counts of stages that there are.
+fn known<N>(stages: &[StagePlan], counts: BTreeMap<String, N>) -> BTreeMap<&'static str, N> {
+    let named = |(name, count): (String, N)| {
+        let plan = stages.iter().find(|plan| plan.def.name == name)?;
+        Some((plan.def.name, count))
+    };
+    counts.into_iter().filter_map(named).collect()
+}
+
 /// `duration_seconds 259200.000000, to 203.0.113.9`
 fn in_words(evidence: &Evidence) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -434,4 +458,85 @@ fn in_words(evidence: &Evidence) -> String {
     }
     parts.extend(evidence.destination.map(|addr| format!("to {addr}")));
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::address::Addr;
+    use crate::base::time::MINUTE;
+    use crate::stage::{Cell, TABLE};
+
+    /// Panics at minute 13; counts the others.
+    struct Superstitious(std::sync::mpsc::Sender<i64>);
+
+    impl Close for Superstitious {
+        fn close(&mut self, minute: Minute, _: &[Cell], _: &mut stage::Findings) {
+            assert!(minute.0 != 13, "thirteen");
+            self.0.send(minute.0).unwrap();
+        }
+
+        fn save(&mut self, _: &mut Changes<'_>) {}
+
+        fn load(&mut self, _: &[u8], _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn delta(minute: i64) -> Delta {
+        let generation = crate::record::Generation([0; 16]);
+        let (log, event_prefix) = (Log::Conn, generation.event_prefix("s", Log::Conn));
+        let source = crate::record::Source { log, generation, event_prefix, path: String::new() };
+        let record = crate::record::RecordRef {
+            source: std::sync::Arc::new(source),
+            offset: 0,
+            uid: String::new(),
+        };
+        let (ts, entity) = (Time(minute * MINUTE), Entity::Host(Addr::v4(0x0a00_0001)));
+        let row = stage::CellRow { record, ts, source: None, destination: None };
+        Delta { stage: 0, minute: Minute(minute), entity, subject: Vec::new(), value: 1, row }
+    }
+
+    #[test]
+    fn a_window_stage_that_panics_misses_the_next_minutes_across_a_restart() {
+        for restart_at in [None, Some(14), Some(20), Some(24)] {
+            let (to, seen) = std::sync::mpsc::channel();
+            let core = || {
+                let close: Box<dyn Close> = Box::new(Superstitious(to.clone()));
+                let plan = StagePlan {
+                    def: &TABLE[0],
+                    alert: Ppm::new(500_000),
+                    weight: Points(1_000_000),
+                    close: Some((close, Combine::Max)),
+                };
+                let identity = Identity {
+                    sensor_id: "s".to_owned(),
+                    scope: Scope::Network,
+                    hidden: BTreeMap::new(),
+                    fingerprint: [0; 32],
+                };
+                let mut core = Core::new(identity, vec![plan], 3_600_000_000, 1000, 0);
+                core.track();
+                core
+            };
+            let mut one = core();
+            for minute in 10..30 {
+                if restart_at == Some(minute) {
+                    let mut again = core();
+                    one.save(&mut |key, value| {
+                        if let Some(value) = value {
+                            again.load(key, value).unwrap();
+                        }
+                    });
+                    one = again;
+                }
+                one.fold(delta(minute));
+                one.advance(Time((minute + 1) * MINUTE));
+            }
+            let seen: Vec<i64> = seen.try_iter().collect();
+            let expected: Vec<i64> = (10..13).chain(24..30).collect();
+            assert_eq!(seen, expected, "{restart_at:?}");
+            assert_eq!(one.counted().panics[TABLE[0].name], 1);
+        }
+    }
 }

@@ -2,7 +2,10 @@
 //!
 //! A panic is caught; the rows of its batch are then shown to the stage one by one, so that it
 //! misses the row that hurt it and the [`QUARANTINE_ROWS`] after it, wherever batches begin. A
-//! stage keeps no state between rows that a panic could leave half done.
+//! stage keeps no state between rows that a panic could leave half done. A window stage that panics
+//! at a minute misses that one and the [`QUARANTINE_MINUTES`] after it that have something for it.
+//!
+//! [`QUARANTINE_MINUTES`]: crate::base::limits::QUARANTINE_MINUTES
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -124,7 +127,7 @@ impl Guard {
 }
 
 /// Whether `run` came to its end.
-fn caught(run: impl FnOnce()) -> bool {
+pub(super) fn caught(run: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(run)).is_ok()
 }
 

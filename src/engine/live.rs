@@ -24,7 +24,7 @@ use super::horizon::Tick;
 use super::output::{After, Kind, LaneState, Output};
 use super::run::Failure;
 use super::status::{Histogram, Meters};
-use super::traits::{Sink, Store, Tail};
+use super::traits::{FileEnd, LastingSink, Store, Tail};
 use super::worker::Worker;
 
 /// A lane that follows logs.
@@ -79,8 +79,8 @@ impl Bell {
 pub struct Commit {
     /// What changed.
     pub changed: Changed,
-    /// Bytes of events and of dead letters that were written before it.
-    pub written: [u64; 2],
+    /// Where events and dead letters ended then.
+    pub ends: [FileEnd; 2],
 }
 
 enum ToSink {
@@ -98,7 +98,7 @@ pub fn follow(
     lanes: Vec<LiveLane>,
     applier: &mut Applier,
     pace: Pace,
-    ends: (Box<dyn Sink>, Box<dyn Store>),
+    ends: (Box<dyn LastingSink>, Box<dyn Store>),
     stop: &AtomicBool,
     watch: &mut Watch<'_>,
 ) -> Result<(), Failure> {
@@ -208,7 +208,7 @@ fn run_lane(
 }
 
 fn run_sink(
-    mut sink: Box<dyn Sink>,
+    mut sink: Box<dyn LastingSink>,
     from: &Receiver<ToSink>,
     to_store: &SyncSender<Commit>,
     end_to_end: &Mutex<Histogram>,
@@ -224,7 +224,7 @@ fn run_sink(
             }
             ToSink::Commit(changed) => {
                 // A store that failed says so when it is joined.
-                drop(to_store.send(Commit { changed, written: sink.written() }));
+                drop(to_store.send(Commit { changed, ends: sink.cut()? }));
             }
         }
     }

@@ -31,6 +31,6 @@ pub use retrace::Retrace;
 pub use run::{Failure, run};
 pub use status::{BOUNDS_US, Counted, Files, Histogram, Meters, Status};
 pub use summary::{Counts, Peak, Summary};
-pub use traits::{Feed, Feeds, Mark, Sink, Started, Store, Tail};
+pub use traits::{Feed, Feeds, FileEnd, LastingSink, Mark, Sink, Started, Store, Tail};
 pub use watermark::Watermark;
 pub use worker::{Emit, Worker, WorkerPlan};

@@ -52,7 +52,7 @@ impl Histogram {
 pub struct Files {
     /// That are open.
     pub open: u64,
-    /// Bytes that stand in them unread.
+    /// Bytes that stand in them unread; of compressed ones nobody knows.
     pub lag_bytes: u64,
     /// When everything that was there had been read, unless that is so now.
     pub behind_since: Option<Instant>,

@@ -4,6 +4,8 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::hash::Id;
 use crate::base::time::Time;
 use crate::record::{Batch, Generation, Log, Source};
@@ -75,6 +77,25 @@ pub trait Store: Send {
     fn commit(&mut self, commit: Commit) -> io::Result<()>;
 }
 
+/// Where a file of documents ends that is followed by another one when it is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEnd {
+    /// How many were full before it.
+    pub sequence: u64,
+    /// Its bytes.
+    pub length: u64,
+}
+
+/// Where documents go that commits speak of.
+pub trait LastingSink: Sink {
+    /// All that was written so far belongs to one commit: where events and dead letters end. No
+    /// other commit is cut before that one stands.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn cut(&mut self) -> io::Result<[FileEnd; 2]>;
+}
+
 /// Where documents go.
 pub trait Sink: Send {
     /// Takes whole documents of one kind, each with a line feed at its end.
@@ -82,9 +103,6 @@ pub trait Sink: Send {
     /// # Errors
     /// Ends the run.
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()>;
-
-    /// Bytes of events and of dead letters written so far, those of runs before included.
-    fn written(&self) -> [u64; 2];
 
     /// No more will come.
     ///

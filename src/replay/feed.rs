@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::limits::{BATCH_ROWS_MAX, READ_BYTES, READ_BYTES_CROWDED};
 use crate::base::time::Time;
 use crate::engine::{Feed, Feeds, Started};
-use crate::read::{Reader, Trouble};
+use crate::read::{Buffer, Reader, Trouble};
 use crate::record::{Batch, Reject, Source};
 use crate::zeek::{Parser, Settings};
 
@@ -55,9 +55,7 @@ impl Feeds for LaneFeeds {
             source: Arc::new(source),
             parser: Parser::new(settings),
             line_max: settings.line_bytes_max,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
+            buffer: Buffer::default(),
             is_done: false,
             bytes: 0,
         };
@@ -74,10 +72,7 @@ struct FileFeed {
     source: Arc<Source>,
     parser: Parser,
     line_max: usize,
-    buffer: Vec<u8>,
-    /// What of the buffer was read and not parsed.
-    start: usize,
-    end: usize,
+    buffer: Buffer,
     is_done: bool,
     /// Bytes of the file read and not told of, once it is closed.
     bytes: u64,
@@ -86,9 +81,8 @@ struct FileFeed {
 impl Feed for FileFeed {
     fn read(&mut self, rows_max: usize, batch: &mut Batch) -> Option<Arc<Source>> {
         while !self.is_done {
-            let bytes = &self.buffer[self.start..self.end];
-            let progress = self.parser.parse(bytes, rows_max, batch);
-            self.start += progress.consumed;
+            let progress = self.parser.parse(self.buffer.get(), rows_max, batch);
+            self.buffer.consume(progress.consumed);
             if progress.is_full {
                 return Some(Arc::clone(&self.source));
             }
@@ -99,10 +93,9 @@ impl Feed for FileFeed {
                     READ_BYTES
                 });
             } else {
-                self.parser.finish(&self.buffer[self.start..self.end], batch);
+                self.parser.finish(self.buffer.get(), batch);
                 self.say_trouble(batch);
-                self.buffer = Vec::new();
-                (self.start, self.end, self.is_done) = (0, 0, true);
+                (self.buffer, self.is_done) = (Buffer::default(), true);
             }
         }
         (!batch.is_empty()).then(|| Arc::clone(&self.source))
@@ -115,21 +108,13 @@ impl Feed for FileFeed {
 }
 
 impl FileFeed {
-    /// Moves what is left of a line to the front and reads on; the buffer grows up to the limit of
-    /// a line, beyond which the parser takes it in pieces.
+    /// Reads on behind what is left of a line.
     fn refill(&mut self, bytes: usize) {
         let Some(reader) = &mut self.reader else { return };
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let wanted = (self.end + bytes).min(self.line_max + 2 * bytes);
-        if self.buffer.len() < wanted {
-            self.buffer.resize(wanted, 0);
-        }
-        let trouble = match reader.read(&mut self.buffer[self.end..]) {
+        let trouble = match reader.read(self.buffer.room(bytes, self.line_max)) {
             Ok(0) => None,
             Ok(count) => {
-                self.end += count;
+                self.buffer.filled(count);
                 return;
             }
             Err(trouble) => Some(trouble),

@@ -12,7 +12,6 @@ use crate::engine::{Kind, Sink};
 #[derive(Debug)]
 pub struct Ndjson {
     files: [(PathBuf, File); 4],
-    lengths: [u64; 4],
 }
 
 /// Why a directory cannot be written into.
@@ -80,20 +79,14 @@ impl Ndjson {
         };
         let [event, alert, risk, dead_letter] = Kind::ALL;
         let files = [create(event)?, create(alert)?, create(risk)?, create(dead_letter)?];
-        Ok(Self { files, lengths: [0; 4] })
+        Ok(Self { files })
     }
 }
 
 impl Sink for Ndjson {
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()> {
         let (path, file) = &mut self.files[kind as usize];
-        file.write_all(documents).map_err(|error| in_file(path, &error))?;
-        self.lengths[kind as usize] += documents.len() as u64;
-        Ok(())
-    }
-
-    fn written(&self) -> [u64; 2] {
-        [self.lengths[Kind::Event as usize], self.lengths[Kind::DeadLetter as usize]]
+        file.write_all(documents).map_err(|error| in_file(path, &error))
     }
 
     fn finish(&mut self) -> io::Result<()> {

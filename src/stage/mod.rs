@@ -100,7 +100,8 @@ pub trait Fold: Send {
 /// The half of a window stage that runs in the entity lane.
 pub trait Close: Send {
     /// Scores the cells of a minute that no further row can reach, in the order of entity and
-    /// subject.
+    /// subject. If it panics, what it found in the minute is gone and what it keeps stays as it is:
+    /// it changes that last.
     fn close(&mut self, minute: Minute, cells: &[Cell], out: &mut Findings);
 
     /// Hands out what changed since the last call: keys with their values, or `None` where they are

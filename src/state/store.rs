@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Damaged, decode, encode};
 
+use crate::engine::FileEnd;
+
 use super::journal::End;
 
 const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
@@ -74,8 +76,8 @@ pub struct Left {
     pub started: i64,
     /// Where the documents are.
     pub outputs: Option<PathBuf>,
-    /// Bytes of events, alerts, risk and dead letters that stand there.
-    pub written: [u64; 4],
+    /// Where events, alerts, risk and dead letters end there.
+    pub ends: [FileEnd; 4],
     /// Alerts and risk, as documents, that may not be there yet.
     pub told: [Vec<u8>; 2],
     /// Where the journal ends.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Files;
 use crate::record::{Generation, Lane, Log};
 use crate::zeek::Mode;
 
@@ -73,27 +73,6 @@ pub(super) struct Known {
     pub(super) is_missed: bool,
 }
 
-/// Numbers of one lane's files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// Files that are open.
-    pub files: u64,
-    /// Bytes that stand in them unread; of compressed ones nobody knows.
-    pub lag_bytes: u64,
-    /// When the lane had read everything that was there, unless it has now.
-    pub behind_since: Option<Instant>,
-    /// Unread bytes of files that have no name any more.
-    pub held_deleted_bytes: u64,
-    /// Files that were cut while they were followed.
-    pub truncated: u64,
-    /// Bytes that were destroyed before they were read, at least.
-    pub lost_bytes: u64,
-    /// Files that began like a known one and went on differently.
-    pub forked: u64,
-    /// Contents that were not found again.
-    pub missing: u64,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Board {
@@ -112,7 +91,7 @@ pub(super) struct Inner {
     pub(super) is_crowded: bool,
     /// Files that were put away and that a lane has open.
     pub(super) backlog: BTreeMap<Lane, usize>,
-    pub(super) gauges: BTreeMap<Lane, Gauges>,
+    pub(super) gauges: BTreeMap<Lane, Files>,
     /// Directories to be followed that were there at the last scan.
     pub(super) roots: u64,
 }
@@ -152,10 +131,12 @@ impl Board {
         done.into_iter().map(|(_, generation)| generation).collect()
     }
 
-    /// The numbers of a lane.
+    /// The numbers of every lane's files.
     #[must_use]
-    pub fn gauges(&self, lane: Lane) -> Gauges {
-        self.lock().gauges.get(&lane).copied().unwrap_or_default()
+    pub fn files(&self) -> BTreeMap<Lane, Files> {
+        let board = self.lock();
+        let files = |lane| (lane, board.gauges.get(&lane).copied().unwrap_or_default());
+        Lane::ALL.into_iter().map(files).collect()
     }
 
     /// Directories to be followed that were there at the last scan.
@@ -206,7 +187,7 @@ impl Inner {
         same.filter_map(|id| Some((*id, self.known.get(id)?.clone()))).collect()
     }
 
-    pub(super) fn gauge(&mut self, lane: Lane) -> &mut Gauges {
+    pub(super) fn gauge(&mut self, lane: Lane) -> &mut Files {
         self.gauges.entry(lane).or_default()
     }
 }

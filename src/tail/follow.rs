@@ -10,7 +10,7 @@ use crate::base::clock::now;
 use crate::base::codec::encode;
 use crate::base::limits::READ_BYTES;
 use crate::engine::Mark;
-use crate::read::{Reader, Trouble};
+use crate::read::{Buffer, Reader, Trouble};
 use crate::record::{Batch, Generation, Log, Reject, RejectReason, Source};
 use crate::zeek::{Parser, Settings};
 
@@ -66,10 +66,8 @@ pub struct Follow {
     /// goes on there.
     settled: Option<Running>,
     line_max: usize,
-    buffer: Vec<u8>,
-    /// What of the buffer was read and not parsed.
-    start: usize,
-    end: usize,
+    /// What was read and not parsed.
+    buffer: Buffer,
     /// Whether the buffer may hold whole lines: the last batch could take no more.
     is_full: bool,
     /// Up to where the last mark came.
@@ -134,9 +132,7 @@ impl Follow {
             running,
             settled: None,
             line_max: settings.line_bytes_max,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
+            buffer: Buffer::default(),
             is_full: false,
             marked: offset,
             size: meta.len(),
@@ -178,7 +174,7 @@ impl Follow {
 
     /// Bytes that were taken from the file so far.
     pub(super) fn read_to(&self) -> u64 {
-        self.running.check_length() + (self.end - self.start) as u64
+        self.running.check_length() + self.buffer.get().len() as u64
     }
 
     pub(super) fn unread(&self) -> u64 {
@@ -218,7 +214,7 @@ impl Follow {
     }
 
     fn is_over(&self) -> bool {
-        self.trouble.is_some() && self.start == self.end
+        self.trouble.is_some() && self.buffer.get().is_empty()
     }
 
     fn begins_as_before(&self) -> bool {
@@ -241,7 +237,7 @@ impl Follow {
 
     /// The same without asking the file.
     pub(super) fn read_buffered(&mut self, rows_max: usize, batch: &mut Batch) -> bool {
-        let bytes = &self.buffer[self.start..self.end];
+        let bytes = self.buffer.get();
         let progress = self.parser.parse(bytes, rows_max, batch);
         let at = self.running.check_length();
         let bytes = &bytes[..progress.consumed];
@@ -258,22 +254,15 @@ impl Follow {
                 self.running.update(bytes);
             }
         }
-        self.start += progress.consumed;
+        self.buffer.consume(progress.consumed);
         self.is_full = progress.is_full;
         progress.is_full
     }
 
     /// Reads on; whether there was anything.
     fn refill(&mut self) -> bool {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        let wanted = (self.end + READ_BYTES).min(self.line_max + 2 * READ_BYTES);
-        if self.buffer.len() < wanted {
-            self.buffer.resize(wanted, 0);
-        }
         let at = self.read_to();
-        let room = &mut self.buffer[self.end..];
+        let room = self.buffer.room(READ_BYTES, self.line_max);
         let count = match &mut self.input {
             Input::Plain(file) => match file.read_at(room, at) {
                 Ok(count) => count,
@@ -298,20 +287,20 @@ impl Follow {
         if count > 0 && !self.begins_as_before() {
             let Input::Plain(file) = &self.input else { return false };
             let is_old = file.metadata().is_ok_and(|meta| meta.len() <= at);
-            self.end += if is_old { count } else { 0 };
+            self.buffer.filled(if is_old { count } else { 0 });
             return is_old;
         }
-        self.end += count;
+        self.buffer.filled(count);
         count > 0
     }
 
     /// The end of what was followed: a line without an end is told.
     pub(super) fn finish(&mut self, batch: &mut Batch) {
-        let tail = &self.buffer[self.start..self.end];
+        let tail = self.buffer.get();
         self.parser.finish(tail, batch);
         self.running.update(tail);
         self.settled = None;
-        self.start = self.end;
+        self.buffer = Buffer::default();
         if let Some(Trouble::Gzip(error)) = &self.trouble {
             batch.rejects.push(Reject {
                 reason: RejectReason::GzipCorrupt,

@@ -298,7 +298,7 @@ impl LaneTail {
         let gauge = board.gauge(self.lane);
         let put_away = self.backlog.iter().map(|follow| &**follow);
         let all = || self.live.iter().map(|(_, follow)| follow).chain(put_away.clone());
-        gauge.files = (all().count() + self.waiting.len()) as u64;
+        gauge.open = (all().count() + self.waiting.len()) as u64;
         gauge.lag_bytes = all().map(Follow::unread).sum();
         gauge.behind_since = is_behind.then_some(self.caught_up);
         gauge.held_deleted_bytes = all().filter(|it| it.is_unlinked).map(Follow::unread).sum();

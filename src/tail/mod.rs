@@ -11,7 +11,7 @@ mod follow;
 mod lane;
 mod scan;
 
-pub use board::{Board, Gauges};
+pub use board::Board;
 pub use finished::position_of;
 pub use lane::LaneTail;
 pub use scan::{News, Scanner, Sources};

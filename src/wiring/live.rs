@@ -11,12 +11,12 @@ use std::time::Duration;
 use crate::base::clock::since_1970;
 use crate::config::Plan;
 use crate::engine::{
-    Applier, Commit, Failure, Files, LiveLane, Meters, Pace, Sink, Status, Store,
+    Applier, Commit, Failure, LastingSink, LiveLane, Meters, Pace, Status, Store,
     follow as follow_lanes,
 };
 use crate::record::{Lane, Log};
 use crate::sink::CannotOpen as CannotWrite;
-use crate::sink::live::{self, Events, Outbox};
+use crate::sink::live::{self, Events, Outbox, Rotation};
 use crate::state::{self, Journal, Left, Record, State};
 use crate::tail::{Board, LaneTail, Scanner, Sources};
 
@@ -68,8 +68,9 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
     })?;
     forget(&state, &board, &left)?;
     let is_known = left.outputs.as_deref() == Some(plan.ndjson.as_path());
-    let (events, mut outbox) =
-        live::open(&plan.ndjson, &plan.state, is_known.then_some(left.written))?;
+    let rotation = Rotation { bytes_max: plan.ndjson_max, keep: plan.ndjson_keep };
+    let ends = is_known.then_some(left.ends);
+    let (mut events, mut outbox) = live::open(&plan.ndjson, &plan.state, rotation, ends)?;
     left.outputs = Some(plan.ndjson.clone());
     let journal = plan.state.join("journal");
     let failed = |error| CannotStart::Journal(journal.clone(), error);
@@ -78,10 +79,8 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
     outbox.tell(&told).map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
     if !is_known {
         // Before anything is written there, so that a crash leaves nothing that nobody knows of.
-        let [events, letters] = events.written();
-        let [alerts, risk] =
-            outbox.written().map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
-        left.written = [events, alerts, risk, letters];
+        let ends = events.cut().and_then(|ends| outbox.sync(ends));
+        left.ends = ends.map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
         let record = Record { keys: Vec::new(), left: left.clone() };
         state.commit(&record).map_err(|e| state::CannotOpen::Io(plan.state.clone(), e))?;
     }
@@ -165,7 +164,7 @@ impl Daemon {
             let builder = thread::Builder::new().name("scan".to_owned());
             let scan = builder.spawn_scoped(scope, || scanner.run(stop));
             let scan = scan.map_err(|error| Failure::Thread(format!("scan: {error}")))?;
-            let ends: (Box<dyn Sink>, Box<dyn Store>) = (Box::new(events), Box::new(keeper));
+            let ends: (Box<dyn LastingSink>, Box<dyn Store>) = (Box::new(events), Box::new(keeper));
             let mut watch = |applier: &mut Applier, meters: &Meters| {
                 let status = status(applier, meters, &board);
                 watch(applier, status);
@@ -181,22 +180,8 @@ impl Daemon {
 
 /// What the engine and the lanes' files have to say.
 fn status(applier: &Applier, meters: &Meters, board: &Board) -> Status {
-    let files = |lane| {
-        let gauges = board.gauges(lane);
-        let files = Files {
-            open: gauges.files,
-            lag_bytes: gauges.lag_bytes,
-            behind_since: gauges.behind_since,
-            held_deleted_bytes: gauges.held_deleted_bytes,
-            truncated: gauges.truncated,
-            lost_bytes: gauges.lost_bytes,
-            forked: gauges.forked,
-            missing: gauges.missing,
-        };
-        (lane, files)
-    };
     let mut status = Status::take(applier, meters);
-    status.files = Lane::ALL.into_iter().map(files).collect();
+    status.files = board.files();
     status.roots = board.roots();
     status
 }
@@ -221,16 +206,15 @@ struct Keeper {
 
 impl Store for Keeper {
     fn commit(&mut self, commit: Commit) -> io::Result<()> {
-        let Commit { changed, written: [events, letters] } = commit;
-        self.outbox.sync()?;
-        let [alerts, risk] = self.outbox.written()?;
+        let Commit { changed, ends } = commit;
+        let ends = self.outbox.sync(ends)?;
         let journal = match changed.steps.as_slice() {
             [] => self.left.journal,
             steps => self.journal.append(steps, &self.state)?,
         };
         let left = Left {
             sequence: self.left.sequence + 1,
-            written: [events, alerts, risk, letters],
+            ends,
             told: [changed.alerts, changed.risk],
             journal,
             ..self.left.clone()
@@ -248,7 +232,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::engine::{Changed, Kind, Sink, Step, Tick};
+    use crate::engine::{Changed, Kind, LastingSink, Sink, Step, Tick};
     use crate::state::Journaled;
 
     fn plan(directory: &Path) -> Plan {
@@ -262,10 +246,20 @@ mod tests {
     }
 
     /// Two commits; of the second only the first `steps` steps are done before everything is gone.
-    fn check(steps: usize) {
+    /// Outputs are full at `bytes_max`; with that as one byte, each commit begins another file.
+    fn check(steps: usize, bytes_max: u64) {
         let place = tempfile::TempDir::new().unwrap();
-        let plan = plan(place.path());
-        let read = |name: &str| fs::read_to_string(place.path().join("out").join(name)).unwrap();
+        let plan = Plan { ndjson_max: bytes_max, ..plan(place.path()) };
+        // All files of a kind, in the order of their numbers; the one without a number is the last.
+        let read = |directory: &str, kind: &str| {
+            let directory = place.path().join(directory);
+            let names = fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name());
+            let names = names.map(|name| name.into_string().unwrap());
+            let mut names: Vec<String> = names.filter(|name| name.starts_with(kind)).collect();
+            names.sort_unstable();
+            let all = names.iter().map(|name| fs::read_to_string(directory.join(name)).unwrap());
+            (all.collect::<String>(), names.len() - 1)
+        };
         let Daemon { mut events, mut keeper, .. } = open(&plan, false).unwrap();
         let changed = |n: usize| Changed {
             keys: Vec::new(),
@@ -274,39 +268,43 @@ mod tests {
             steps: vec![step()],
         };
         events.write(Kind::Event, b"event 1\n").unwrap();
-        keeper.commit(Commit { changed: changed(1), written: events.written() }).unwrap();
+        let ends = events.cut().unwrap();
+        keeper.commit(Commit { changed: changed(1), ends }).unwrap();
         events.write(Kind::Event, b"event 2\n").unwrap();
         events.write(Kind::DeadLetter, b"letter 2\n").unwrap();
         let Changed { keys, alerts, risk, steps: journaled } = changed(2);
-        let [event_bytes, letter_bytes] = events.written();
         let mut left = keeper.left.clone();
         if steps >= 1 {
-            keeper.outbox.sync().unwrap();
-            let [alert_bytes, risk_bytes] = keeper.outbox.written().unwrap();
-            left.written = [event_bytes, alert_bytes, risk_bytes, letter_bytes];
+            let ends = events.cut().unwrap();
+            if steps >= 2 {
+                left.ends = keeper.outbox.sync(ends).unwrap();
+            }
         }
-        if steps >= 2 {
+        if steps >= 3 {
             left.journal = keeper.journal.append(&journaled, &keeper.state).unwrap();
         }
         left.told = [alerts, risk];
-        if steps >= 3 {
+        if steps >= 4 {
             keeper.state.commit(&Record { keys, left: left.clone() }).unwrap();
         }
-        if steps >= 4 {
+        if steps >= 5 {
             keeper.outbox.tell(&left.told).unwrap();
         }
         drop((events, keeper));
         for _ in 0..2 {
             drop(open(&plan, false).unwrap());
-            let stands = steps >= 3;
+            let stands = steps >= 4;
             let expected = |what: &str| match stands {
                 true => format!("{what} 1\n{what} 2\n"),
                 false => format!("{what} 1\n"),
             };
-            assert_eq!(read("events.ndjson"), expected("event"), "{steps}");
-            assert_eq!(read("alerts.ndjson"), expected("alert"), "{steps}");
-            assert_eq!(read("risk.ndjson"), expected("risk"), "{steps}");
-            assert_eq!(read("../state/dead-letter.ndjson"), if stands { "letter 2\n" } else { "" });
+            let is_full = usize::from(bytes_max == 1);
+            let full = [if stands { 2 } else { 1 }, usize::from(stands)].map(|n| n * is_full);
+            assert_eq!(read("out", "events"), (expected("event"), full[0]), "{steps}");
+            assert_eq!(read("out", "alerts"), (expected("alert"), full[1]), "{steps}");
+            assert_eq!(read("out", "risk"), (expected("risk"), full[1]), "{steps}");
+            let letters = if stands { "letter 2\n".to_owned() } else { String::new() };
+            assert_eq!(read("state", "dead-letter"), (letters, full[1]), "{steps}");
             let journal = Journaled::read(&place.path().join("state/journal")).unwrap();
             assert_eq!(journal.steps.len(), 1 + usize::from(stands), "{steps}");
         }
@@ -314,6 +312,8 @@ mod tests {
 
     #[test]
     fn f02_killed_between_the_steps_of_a_commit() {
-        (0..=4).for_each(check);
+        for bytes_max in [1, 1 << 30] {
+            (0..=5).for_each(|steps| check(steps, bytes_max));
+        }
     }
 }

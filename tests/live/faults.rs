@@ -426,7 +426,7 @@ fn f57_five_loggers() {
     }
     host.expect_still(&[0..next]);
     assert_eq!(host.daemon.stop(), Some(0));
-    super::check_journal(&host.daemon, host.place.path());
+    super::check_journal(&host.daemon, host.place.path(), false);
 }
 
 #[test]
