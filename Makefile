@@ -4,7 +4,8 @@
 #                              who is risky and why
 #   make run ZEEK_LOGS=DIR     the same for your own logs
 #   make replay ZEEK_LOGS=DIR  finished logs in one go, into out-replay/
-#   make test                  all tests
+#   make test                  all tests, real servers included
+#   make services              a Kafka broker on loopback; services-down stops it
 #   make bench                 the tables of docs/benchmarks.md
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 
@@ -17,7 +18,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/zeek-ueba
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test check fmt clippy doc deny fuzz bench bench-small clean need
+.PHONY: all build run replay test services services-down check fmt clippy doc deny fuzz bench bench-small clean need
 
 all: build
 
@@ -25,6 +26,7 @@ need:
 	@command -v $(CARGO) >/dev/null || { \
 	  echo "Rust is missing: install rustup (package rustup, or https://rustup.rs) and then run: rustup toolchain install 1.95"; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc"; exit 1; }
+	@command -v c++ >/dev/null || { echo "a C++ compiler is missing: apt-get install g++"; exit 1; }
 
 build: need
 	$(CARGO) build --release --locked
@@ -43,9 +45,17 @@ replay: build
 	@if [ -d "$(OUT)-replay" ]; then (cd "$(OUT)-replay" && rm -f $(RESULTS)); fi
 	$(BINARY) replay --output "$(OUT)-replay" "$(or $(ZEEK_LOGS),sample/apt29-day1)"
 
+# The tests run against real servers, started for them.
 test: need
-	$(CARGO) test --locked --release --lib --bins --test all
+	BUILD="$(TARGET)" deploy/dev/services.sh with \
+	  $(CARGO) test --locked --release --lib --bins --test all
 	$(CARGO) test --locked --release --doc
+
+services:
+	@BUILD="$(TARGET)" deploy/dev/services.sh up
+
+services-down:
+	@BUILD="$(TARGET)" deploy/dev/services.sh down
 
 check: fmt clippy doc
 

@@ -11,5 +11,6 @@ mod documents;
 mod emulator;
 mod laws;
 mod live;
+mod services;
 mod tidy;
 mod zeek_cases;

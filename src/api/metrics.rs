@@ -13,7 +13,7 @@ use prometheus::proto::{
 };
 
 use crate::base::clock::now;
-use crate::engine::{BOUNDS_US, Counts, Files, Histogram, Status};
+use crate::engine::{BOUNDS_US, Counts, Files, Histogram, SinkStatus, Status};
 use crate::record::Lane;
 
 use super::process;
@@ -27,6 +27,7 @@ pub(super) fn text(status: &Status) -> Option<String> {
     lines(&mut families, status);
     findings(&mut families, status);
     sources(&mut families, status);
+    sinks(&mut families, status);
     times(&mut families, status);
     let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("ZEEK_UEBA_COMMIT"))];
     families.gauge("build_info", "1, with what the program was built from", [(&version[..], 1.0)]);
@@ -110,6 +111,28 @@ fn sources(families: &mut Families, status: &Status) {
     one("source_missing_total", help, |it| it.missing);
     let roots = [([], status.roots as f64)];
     families.gauge("source_roots", "Directories of source.roots that are there", roots);
+}
+
+/// How the sinks beyond this machine stand.
+fn sinks(families: &mut Families, status: &Status) {
+    let all = |value: fn(&SinkStatus) -> f64| {
+        let value = move |(name, it): (&&'static str, &SinkStatus)| ([("sink", *name)], value(it));
+        status.sinks.iter().map(value).collect::<Vec<_>>()
+    };
+    let help = "Whether the server took something since it last failed";
+    families.gauge("sink_up", help, all(|it| f64::from(u8::from(it.is_up))));
+    let help = "Documents that the server does not have yet";
+    families.gauge("sink_lag_records", help, all(|it| it.lag as f64));
+    let help = "Documents that the server has";
+    families.counter("sink_acked_total", help, all(|it| it.acked as f64));
+    let help = "Documents that were sent again";
+    families.counter("sink_retries_total", help, all(|it| it.retries as f64));
+    let rejected = status
+        .sinks
+        .iter()
+        .map(|(name, it)| ([("sink", *name), ("reason", "rejected_by_sink")], it.rejected as f64));
+    let help = "Documents that the server will never take; they are in dead-letter.ndjson";
+    families.counter("dead_letters_total", help, rejected);
 }
 
 /// How long things take.

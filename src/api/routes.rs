@@ -59,6 +59,9 @@ impl Shared {
         if status.roots == 0 {
             return Some("none of the directories in source.roots is there".to_owned());
         }
+        if let Some((sink, _)) = status.sinks.iter().find(|(_, it)| !it.is_up && it.lag > 0) {
+            return Some(format!("{sink} does not answer"));
+        }
         if age > COMMIT_AGE_MAX {
             return Some(format!("the last commit is {} s old", age.as_secs()));
         }

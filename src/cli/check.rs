@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::exit::Exit;
 use super::{Failed, plan, print};
+use crate::sink::kafka::Kafka;
 
 /// Reads the configuration and says what it comes to.
 pub(super) fn run(args: &Args) -> Result<Exit, Failed> {
@@ -16,10 +17,19 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failed> {
         }
         None => "private ranges, and what Zeek says is local".to_owned(),
     };
+    if let Some(settings) = &plan.kafka {
+        Kafka::check(settings).map_err(|error| Failed::new(Exit::Config, error))?;
+    }
+    let sinks = [
+        plan.ndjson.as_ref().map(|directory| format!("ndjson ({})", directory.display())),
+        plan.kafka.as_ref().map(|kafka| format!("kafka ({})", kafka.brokers.join(", "))),
+    ];
+    let sinks: Vec<String> = sinks.into_iter().flatten().collect();
     print(&format!(
-        "the configuration is fine\nsensor    {}\ninternal  {internal}\nstages    {}\n",
+        "the configuration is fine\nsensor    {}\ninternal  {internal}\nstages    {}\nsinks     {}\n",
         plan.sensor_id,
         enabled.join(", "),
+        sinks.join(", "),
     ))?;
     Ok(Exit::Done)
 }

@@ -38,13 +38,16 @@ pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed>
         let exit = match &error {
             CannotStart::State(
                 CannotOpen::Newer(..) | CannotOpen::OtherSensor(..) | CannotOpen::OtherScope(..),
-            ) => Exit::Config,
+            )
+            | CannotStart::Sink(_) => Exit::Config,
             _ => Exit::Io,
         };
         Failed::new(exit, error)
     })?;
     let server = listen(&plan)?;
-    tracing::info!(state = %plan.state.display(), output = %plan.ndjson.display(), "running");
+    let output = plan.ndjson.as_deref().unwrap_or_else(|| Path::new("none"));
+    let kafka = plan.kafka.as_ref().map_or_else(|| "none".to_owned(), |it| it.brokers.join(","));
+    tracing::info!(state = %plan.state.display(), output = %output.display(), kafka, "running");
     let stop = Arc::new(AtomicBool::new(false));
     let is_over = AtomicBool::new(false);
     let result = thread::scope(|scope| {

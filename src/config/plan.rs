@@ -13,6 +13,7 @@ use crate::base::keys::{Settings, Value};
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
+use crate::sink::kafka;
 
 /// The resolved configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,12 +48,14 @@ pub struct Plan {
     pub entities_max: usize,
     /// `risk.half_life`, in microseconds.
     pub half_life_us: i64,
-    /// `sink.ndjson.dir`.
-    pub ndjson: PathBuf,
+    /// `sink.ndjson.dir`, where that sink is on.
+    pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
     pub ndjson_max: u64,
     /// `sink.ndjson.keep`.
     pub ndjson_keep: u64,
+    /// `[sink.kafka]`, where that sink is on.
+    pub kafka: Option<kafka::Settings>,
     /// `http.listen`: where to listen, if anywhere.
     pub listen: Option<SocketAddr>,
     /// `state.dir`.
@@ -86,6 +89,7 @@ impl Plan {
         let (sensor, source) = (&tables["sensor"], &tables["source"]);
         let (event, entity) = (&tables["event"], &tables["entity"]);
         let state = &tables["state"];
+        let kafka = kafka(&tables["sink.kafka"]);
         let names = |log: Log| match tables["source.fields"].get(log.name()) {
             Some(Value::TextList(names)) => Some((log, names.clone())),
             _ => None,
@@ -114,7 +118,12 @@ impl Plan {
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             half_life_us: tables["risk"].micros("half_life"),
-            ndjson: tables["sink.ndjson"].text("dir").into(),
+            ndjson: match (tables["sink.ndjson"].get("dir"), &kafka) {
+                (None, Some(_)) => None,
+                (None, None) => Some("./out".into()),
+                (Some(_), _) => Some(tables["sink.ndjson"].text("dir").into()),
+            },
+            kafka,
             ndjson_max: tables["sink.ndjson"].bytes("max_size"),
             ndjson_keep: tables["sink.ndjson"].integer("keep").unsigned_abs(),
             listen: tables["http"].text("listen").parse().ok(),
@@ -145,6 +154,17 @@ impl Plan {
         }
         text
     }
+}
+
+/// A sink is on when it is said where its servers are.
+fn kafka(table: &Settings) -> Option<kafka::Settings> {
+    table.get("brokers")?;
+    Some(kafka::Settings {
+        brokers: table.list("brokers").to_vec(),
+        topic_prefix: table.text("topic_prefix").to_owned(),
+        window: usize::try_from(table.bytes("window")).unwrap_or(usize::MAX),
+        options: table.map("options").clone(),
+    })
 }
 
 impl StagePlan {

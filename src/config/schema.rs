@@ -24,6 +24,7 @@ pub static SECTIONS: &[(&str, &[KeyDef])] = &[
     ("entity", ENTITY),
     ("risk", RISK),
     ("sink.ndjson", NDJSON),
+    ("sink.kafka", KAFKA),
     ("http", HTTP),
     ("state", STATE),
 ];
@@ -193,9 +194,9 @@ const NDJSON: &[KeyDef] = &[
     KeyDef {
         name: "dir",
         kind: Kind::Text,
-        default: Some(r#""./out""#),
-        example: "",
-        doc: "directory of events, alerts and risk as NDJSON files; dead letters stay in state.dir",
+        default: None,
+        example: r#""./out""#,
+        doc: "directory of events, alerts and risk as NDJSON files; ./out where no other sink is on",
     },
     KeyDef {
         name: "max_size",
@@ -210,6 +211,37 @@ const NDJSON: &[KeyDef] = &[
         default: Some("0"),
         example: "",
         doc: "how many of those stay, of each kind; 0 keeps all, so that somebody else removes them",
+    },
+];
+
+const KAFKA: &[KeyDef] = &[
+    KeyDef {
+        name: "brokers",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["127.0.0.1:9092"]"#,
+        doc: "host:port of the first brokers; without it this sink is off",
+    },
+    KeyDef {
+        name: "topic_prefix",
+        kind: Kind::Text,
+        default: Some(r#""zeek-ueba""#),
+        example: "",
+        doc: "what the topics <prefix>.events, <prefix>.alerts and <prefix>.risk begin with",
+    },
+    KeyDef {
+        name: "window",
+        kind: Kind::Bytes { min: MIB, max: 1 << 30 },
+        default: Some(r#""64MiB""#),
+        example: "",
+        doc: "bytes of documents that brokers may lack before reading pauses",
+    },
+    KeyDef {
+        name: "options",
+        kind: Kind::TextMap,
+        default: Some("{}"),
+        example: r#""security.protocol" = "SASL_SSL""#,
+        doc: "options of librdkafka; \"${NAME}\" takes the value from the environment",
     },
 ];
 

@@ -8,13 +8,15 @@ mod alert;
 mod dead_letter;
 mod ecs;
 mod event;
+mod parts;
 mod redact;
 mod risk;
 mod text;
 mod zeek;
 
 pub use alert::{Alert, write_alert};
-pub use dead_letter::write_dead_letter;
+pub use dead_letter::{write_dead_letter, write_rejected};
 pub use event::{EventRow, EventWriter, Shown};
+pub use parts::Parts;
 pub use redact::{Hidden, Redaction, Rule};
 pub use risk::{Contribution, RiskState, write_risk};

@@ -468,7 +468,7 @@ mod tests {
     use crate::stage::{Cell, TABLE};
 
     /// Panics at minute 13; counts the others.
-    struct Superstitious(std::sync::mpsc::Sender<i64>);
+    struct Superstitious(std::sync::mpsc::SyncSender<i64>);
 
     impl Close for Superstitious {
         fn close(&mut self, minute: Minute, _: &[Cell], _: &mut stage::Findings) {
@@ -500,7 +500,7 @@ mod tests {
     #[test]
     fn a_window_stage_that_panics_misses_the_next_minutes_across_a_restart() {
         for restart_at in [None, Some(14), Some(20), Some(24)] {
-            let (to, seen) = std::sync::mpsc::channel();
+            let (to, seen) = std::sync::mpsc::sync_channel(100);
             let core = || {
                 let close: Box<dyn Close> = Box::new(Superstitious(to.clone()));
                 let plan = StagePlan {

@@ -24,7 +24,7 @@ use super::horizon::Tick;
 use super::output::{After, Kind, LaneState, Output};
 use super::run::Failure;
 use super::status::{Histogram, Meters};
-use super::traits::{FileEnd, LastingSink, Store, Tail};
+use super::traits::{Cut, LastingSink, Store, Tail};
 use super::worker::Worker;
 
 /// A lane that follows logs.
@@ -79,8 +79,8 @@ impl Bell {
 pub struct Commit {
     /// What changed.
     pub changed: Changed,
-    /// Where events and dead letters ended then.
-    pub ends: [FileEnd; 2],
+    /// What was written before it.
+    pub cut: Cut,
 }
 
 enum ToSink {
@@ -224,7 +224,7 @@ fn run_sink(
             }
             ToSink::Commit(changed) => {
                 // A store that failed says so when it is joined.
-                drop(to_store.send(Commit { changed, ends: sink.cut()? }));
+                drop(to_store.send(Commit { changed, cut: sink.cut()? }));
             }
         }
     }

@@ -68,6 +68,21 @@ pub struct Files {
     pub missing: u64,
 }
 
+/// A sink beyond this machine, in this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// Whether the server answered when it was last asked.
+    pub is_up: bool,
+    /// Documents that the server has.
+    pub acked: u64,
+    /// Documents that were sent again.
+    pub retries: u64,
+    /// Documents that became dead letters.
+    pub rejected: u64,
+    /// Documents that the server does not have yet.
+    pub lag: u64,
+}
+
 /// What a commit keeps of what was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -133,6 +148,8 @@ pub struct Status {
     pub files: BTreeMap<Lane, Files>,
     /// Directories to be followed that are there.
     pub roots: u64,
+    /// Sinks beyond this machine, by name.
+    pub sinks: BTreeMap<&'static str, SinkStatus>,
 }
 
 impl Status {
@@ -153,6 +170,7 @@ impl Status {
             committed: meters.committed,
             files: BTreeMap::new(),
             roots: 0,
+            sinks: BTreeMap::new(),
         }
     }
 

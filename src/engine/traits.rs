@@ -86,14 +86,23 @@ pub struct FileEnd {
     pub length: u64,
 }
 
+/// What was written before a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Where events and dead letters end.
+    pub ends: [FileEnd; 2],
+    /// How many documents were handed to each sink beyond this machine: they have to be there
+    /// before the commit stands.
+    pub sent: Vec<u64>,
+}
+
 /// Where documents go that commits speak of.
 pub trait LastingSink: Sink {
-    /// All that was written so far belongs to one commit: where events and dead letters end. No
-    /// other commit is cut before that one stands.
+    /// All that was written so far belongs to one commit; no other is cut before that one stands.
     ///
     /// # Errors
     /// Ends the run.
-    fn cut(&mut self) -> io::Result<[FileEnd; 2]>;
+    fn cut(&mut self) -> io::Result<Cut>;
 }
 
 /// Where documents go.

@@ -8,10 +8,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::{FileEnd, Kind, LastingSink, Sink};
+use crate::engine::{Cut, FileEnd, Kind, LastingSink, Sink};
 
 use super::ndjson::{CannotOpen, in_file, mode, name};
+use super::network::Network;
 
 /// When a file is full, and what becomes of it.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +27,31 @@ pub struct Rotation {
 /// Events and dead letters.
 #[derive(Debug)]
 pub struct Events {
-    files: [Written; 2],
+    /// Nothing where no NDJSON is wanted.
+    events: Option<Written>,
+    letters: Written,
+    networks: Vec<Arc<dyn Network>>,
+    /// Dead letters of sinks whose commit stands.
+    told: Arc<Mutex<Vec<u8>>>,
 }
 
 /// Alerts and risk; and the files of [`Events`] once more, to sync them.
 #[derive(Debug)]
 pub struct Outbox {
-    files: [Written; 2],
-    events: [Synced; 2],
+    files: Option<[Written; 2]>,
+    events: Option<Synced>,
+    letters: Synced,
+    networks: Vec<Arc<dyn Network>>,
+    told: Arc<Mutex<Vec<u8>>>,
+}
+
+/// What a commit keeps of the outputs.
+#[derive(Debug)]
+pub struct Settled {
+    /// Where events, alerts, risk and dead letters end.
+    pub ends: [FileEnd; 4],
+    /// Dead letters of sinks.
+    pub letters: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -166,73 +185,120 @@ impl Synced {
     }
 }
 
-/// Opens events, alerts and risk in `directory` and dead letters in `letters`; `ends` are where they
-/// (events, alerts, risk, dead letters) end as the last commit knows it.
+/// Opens events, alerts and risk in `directory`, if there is to be one, and dead letters in
+/// `letters`; `ends` are where they (events, alerts, risk, dead letters) end as the last commit
+/// knows it. Events, alerts and risk go to `networks` too.
 ///
 /// # Errors
 /// Says what stands in the way.
 pub fn open(
-    directory: &Path,
+    directory: Option<&Path>,
     letters: &Path,
     rotation: Rotation,
     ends: Option<[FileEnd; 4]>,
+    networks: Vec<Arc<dyn Network>>,
 ) -> Result<(Events, Outbox), CannotOpen> {
-    if directory.exists() && !directory.is_dir() {
-        return Err(CannotOpen::NotADirectory(directory.to_owned()));
-    }
-    fs::create_dir_all(directory).map_err(|e| CannotOpen::Io(directory.to_owned(), e))?;
-    let open = |kind: Kind| {
-        let directory = if kind == Kind::DeadLetter { letters } else { directory };
+    let written = |directory: &Path, kind: Kind| {
         Written::open(directory, kind, rotation, ends.map(|ends| ends[kind as usize]))
     };
-    let events = Events { files: [open(Kind::Event)?, open(Kind::DeadLetter)?] };
-    let again = [events.files[0].again()?, events.files[1].again()?];
-    let outbox = Outbox { files: [open(Kind::Alert)?, open(Kind::Risk)?], events: again };
-    Ok((events, outbox))
+    let letters = written(letters, Kind::DeadLetter)?;
+    let mut events = None;
+    let mut files = None;
+    if let Some(directory) = directory {
+        if directory.exists() && !directory.is_dir() {
+            return Err(CannotOpen::NotADirectory(directory.to_owned()));
+        }
+        fs::create_dir_all(directory).map_err(|e| CannotOpen::Io(directory.to_owned(), e))?;
+        events = Some(written(directory, Kind::Event)?);
+        files = Some([written(directory, Kind::Alert)?, written(directory, Kind::Risk)?]);
+    }
+    let told = Arc::default();
+    let outbox = Outbox {
+        files,
+        events: events.as_ref().map(Written::again).transpose()?,
+        letters: letters.again()?,
+        networks: networks.clone(),
+        told: Arc::clone(&told),
+    };
+    Ok((Events { events, letters, networks, told }, outbox))
+}
+
+impl Events {
+    /// Writes the dead letters of sinks whose commit stands.
+    fn take_told(&mut self) -> io::Result<()> {
+        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        self.letters.append(&told)
+    }
 }
 
 impl Sink for Events {
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()> {
-        self.files[usize::from(kind == Kind::DeadLetter)].append(documents)
+        if kind == Kind::DeadLetter {
+            return self.letters.append(documents);
+        }
+        if let Some(events) = &mut self.events {
+            events.append(documents)?;
+        }
+        self.networks.iter().for_each(|network| network.shared().send(kind, documents));
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        Ok(())
+        self.take_told()
     }
 }
 
 impl LastingSink for Events {
-    fn cut(&mut self) -> io::Result<[FileEnd; 2]> {
-        Ok([self.files[0].cut()?, self.files[1].cut()?])
+    fn cut(&mut self) -> io::Result<Cut> {
+        self.take_told()?;
+        let events = self.events.as_mut().map(Written::cut).transpose()?.unwrap_or_default();
+        Ok(Cut {
+            ends: [events, self.letters.cut()?],
+            sent: self.networks.iter().map(|network| network.shared().sent()).collect(),
+        })
     }
 }
 
 impl Outbox {
-    /// Makes events and dead letters up to `events` last, and alerts and risk as they are; where
-    /// all of them end then, as [`open`] wants to know it.
+    /// Waits until sinks have everything of a cut, alerts and risk of the commits before it
+    /// included, and makes files last.
     ///
     /// # Errors
     /// What the system says.
-    pub fn sync(&mut self, events: [FileEnd; 2]) -> io::Result<[FileEnd; 4]> {
-        for (synced, end) in self.events.iter_mut().zip(events) {
+    pub fn settle(&mut self, cut: &Cut) -> io::Result<Settled> {
+        let [events, letters] = cut.ends;
+        for (synced, end) in
+            self.events.iter_mut().zip([events]).chain([(&mut self.letters, letters)])
+        {
             synced.sync(end).map_err(|error| in_file(&synced.path, &error))?;
         }
         let mut ends = [FileEnd::default(); 2];
-        for (written, end) in self.files.iter_mut().zip(&mut ends) {
+        for (written, end) in self.files.iter_mut().flatten().zip(&mut ends) {
             *end = written.cut()?;
             written.file.sync_data().map_err(|error| in_file(&written.path(), &error))?;
         }
-        Ok([events[0], ends[0], ends[1], events[1]])
+        let mut rejected = Vec::new();
+        for (network, sent) in self.networks.iter().zip(&cut.sent) {
+            network.shared().settled(*sent);
+            rejected.extend(network.shared().take_letters());
+        }
+        Ok(Settled { ends: [events, ends[0], ends[1], letters], letters: rejected })
     }
 
-    /// Writes alerts and risk of a commit that stands.
+    /// Writes alerts, risk and dead letters of sinks of a commit that stands.
     ///
     /// # Errors
     /// What the system says.
-    pub fn tell(&mut self, documents: &[Vec<u8>; 2]) -> io::Result<()> {
-        for (file, documents) in self.files.iter_mut().zip(documents) {
+    pub fn tell(&mut self, documents: &[Vec<u8>; 3]) -> io::Result<()> {
+        let [alerts, risk, letters] = documents;
+        for (file, documents) in self.files.iter_mut().flatten().zip([alerts, risk]) {
             file.append(documents)?;
         }
+        for network in &self.networks {
+            network.shared().send(Kind::Alert, alerts);
+            network.shared().send(Kind::Risk, risk);
+        }
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(letters);
         Ok(())
     }
 }

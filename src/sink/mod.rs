@@ -1,6 +1,10 @@
 //! Floor 6: where documents go.
 
+pub mod kafka;
 pub mod live;
 mod ndjson;
+mod network;
+mod window;
 
 pub use ndjson::{CannotOpen, Ndjson};
+pub use network::{Network, Shared};

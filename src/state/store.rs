@@ -78,8 +78,8 @@ pub struct Left {
     pub outputs: Option<PathBuf>,
     /// Where events, alerts, risk and dead letters end there.
     pub ends: [FileEnd; 4],
-    /// Alerts and risk, as documents, that may not be there yet.
-    pub told: [Vec<u8>; 2],
+    /// Alerts, risk and dead letters of sinks, as documents, that may not be there yet.
+    pub told: [Vec<u8>; 3],
     /// Where the journal ends.
     pub journal: End,
 }

@@ -15,8 +15,9 @@ use crate::engine::{
     follow as follow_lanes,
 };
 use crate::record::{Lane, Log};
-use crate::sink::CannotOpen as CannotWrite;
-use crate::sink::live::{self, Events, Outbox, Rotation};
+use crate::sink::kafka::{CannotConfigure, Kafka};
+use crate::sink::live::{self, Events, Outbox, Rotation, Settled};
+use crate::sink::{CannotOpen as CannotWrite, Network};
 use crate::state::{self, Journal, Left, Record, State};
 use crate::tail::{Board, LaneTail, Scanner, Sources};
 
@@ -31,6 +32,9 @@ pub enum CannotStart {
     /// The outputs cannot be written.
     #[error(transparent)]
     Output(#[from] CannotWrite),
+    /// A sink cannot be made of the configuration.
+    #[error(transparent)]
+    Sink(#[from] CannotConfigure),
     /// The journal cannot be written.
     #[error("cannot use the journal in {0}: {1}")]
     Journal(std::path::PathBuf, io::Error),
@@ -42,6 +46,7 @@ pub struct Daemon {
     board: Arc<Board>,
     events: Events,
     keeper: Keeper,
+    networks: Vec<Arc<dyn Network>>,
     started: u64,
 }
 
@@ -67,26 +72,30 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
         None => applier.load(key, value),
     })?;
     forget(&state, &board, &left)?;
-    let is_known = left.outputs.as_deref() == Some(plan.ndjson.as_path());
+    let networks = networks(plan)?;
+    let is_known = left.outputs == plan.ndjson;
     let rotation = Rotation { bytes_max: plan.ndjson_max, keep: plan.ndjson_keep };
     let ends = is_known.then_some(left.ends);
-    let (mut events, mut outbox) = live::open(&plan.ndjson, &plan.state, rotation, ends)?;
-    left.outputs = Some(plan.ndjson.clone());
+    let ndjson = plan.ndjson.as_deref();
+    let (mut events, mut outbox) =
+        live::open(ndjson, &plan.state, rotation, ends, networks.clone())?;
+    left.outputs.clone_from(&plan.ndjson);
     let journal = plan.state.join("journal");
     let failed = |error| CannotStart::Journal(journal.clone(), error);
     let journal = Journal::open(&journal, left.journal, plan.journal_max).map_err(failed)?;
-    let told = std::mem::take(&mut left.told);
-    outbox.tell(&told).map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
+    let here = || plan.ndjson.clone().unwrap_or_else(|| plan.state.clone());
     if !is_known {
         // Before anything is written there, so that a crash leaves nothing that nobody knows of.
-        let ends = events.cut().and_then(|ends| outbox.sync(ends));
-        left.ends = ends.map_err(|e| CannotWrite::Io(plan.ndjson.clone(), e))?;
+        let settled = events.cut().and_then(|cut| outbox.settle(&cut));
+        left.ends = settled.map_err(|e| CannotWrite::Io(here(), e))?.ends;
         let record = Record { keys: Vec::new(), left: left.clone() };
         state.commit(&record).map_err(|e| state::CannotOpen::Io(plan.state.clone(), e))?;
     }
+    let told = std::mem::take(&mut left.told);
+    outbox.tell(&told).map_err(|e| CannotWrite::Io(here(), e))?;
     let started = u64::try_from(left.started / 1_000_000).unwrap_or_default();
     let keeper = Keeper { state, journal, outbox, left };
-    Ok(Daemon { applier, board, events, keeper, started })
+    Ok(Daemon { applier, board, events, keeper, networks, started })
 }
 
 /// Contents that are remembered: years of a busy sensor's files.
@@ -117,7 +126,7 @@ impl Daemon {
     /// How it stands before it begins.
     pub fn status(&mut self) -> Status {
         self.applier.begin();
-        status(&self.applier, &Meters::default(), &self.board)
+        status(&self.applier, &Meters::default(), &self.board, &self.networks)
     }
 
     /// Follows the logs until `stop` is set; `watch` sees the state ten times a second.
@@ -130,7 +139,7 @@ impl Daemon {
         stop: &AtomicBool,
         watch: &mut dyn FnMut(&mut Applier, Status),
     ) -> Result<Applier, Failure> {
-        let Self { mut applier, board, events, keeper, started } = self;
+        let Self { mut applier, board, events, keeper, networks, started } = self;
         let settings = parsers(plan);
         let mut to_lanes = BTreeMap::new();
         let mut lanes = Vec::new();
@@ -166,7 +175,7 @@ impl Daemon {
             let scan = scan.map_err(|error| Failure::Thread(format!("scan: {error}")))?;
             let ends: (Box<dyn LastingSink>, Box<dyn Store>) = (Box::new(events), Box::new(keeper));
             let mut watch = |applier: &mut Applier, meters: &Meters| {
-                let status = status(applier, meters, &board);
+                let status = status(applier, meters, &board, &networks);
                 watch(applier, status);
             };
             let done = follow_lanes(lanes, &mut applier, pace, ends, stop, &mut watch);
@@ -178,11 +187,26 @@ impl Daemon {
     }
 }
 
+/// The sinks beyond this machine.
+fn networks(plan: &Plan) -> Result<Vec<Arc<dyn Network>>, CannotStart> {
+    let mut networks: Vec<Arc<dyn Network>> = Vec::new();
+    if let Some(settings) = &plan.kafka {
+        networks.push(Arc::new(Kafka::start(settings.clone())?));
+    }
+    Ok(networks)
+}
+
 /// What the engine and the lanes' files have to say.
-fn status(applier: &Applier, meters: &Meters, board: &Board) -> Status {
+fn status(
+    applier: &Applier,
+    meters: &Meters,
+    board: &Board,
+    networks: &[Arc<dyn Network>],
+) -> Status {
     let mut status = Status::take(applier, meters);
     status.files = board.files();
     status.roots = board.roots();
+    status.sinks = networks.iter().map(|it| (it.name(), it.shared().status())).collect();
     status
 }
 
@@ -206,8 +230,8 @@ struct Keeper {
 
 impl Store for Keeper {
     fn commit(&mut self, commit: Commit) -> io::Result<()> {
-        let Commit { changed, ends } = commit;
-        let ends = self.outbox.sync(ends)?;
+        let Commit { changed, cut } = commit;
+        let Settled { ends, letters } = self.outbox.settle(&cut)?;
         let journal = match changed.steps.as_slice() {
             [] => self.left.journal,
             steps => self.journal.append(steps, &self.state)?,
@@ -215,7 +239,7 @@ impl Store for Keeper {
         let left = Left {
             sequence: self.left.sequence + 1,
             ends,
-            told: [changed.alerts, changed.risk],
+            told: [changed.alerts, changed.risk, letters],
             journal,
             ..self.left.clone()
         };
@@ -268,22 +292,22 @@ mod tests {
             steps: vec![step()],
         };
         events.write(Kind::Event, b"event 1\n").unwrap();
-        let ends = events.cut().unwrap();
-        keeper.commit(Commit { changed: changed(1), ends }).unwrap();
+        let cut = events.cut().unwrap();
+        keeper.commit(Commit { changed: changed(1), cut }).unwrap();
         events.write(Kind::Event, b"event 2\n").unwrap();
         events.write(Kind::DeadLetter, b"letter 2\n").unwrap();
         let Changed { keys, alerts, risk, steps: journaled } = changed(2);
         let mut left = keeper.left.clone();
         if steps >= 1 {
-            let ends = events.cut().unwrap();
+            let cut = events.cut().unwrap();
             if steps >= 2 {
-                left.ends = keeper.outbox.sync(ends).unwrap();
+                left.ends = keeper.outbox.settle(&cut).unwrap().ends;
             }
         }
         if steps >= 3 {
             left.journal = keeper.journal.append(&journaled, &keeper.state).unwrap();
         }
-        left.told = [alerts, risk];
+        left.told = [alerts, risk, Vec::new()];
         if steps >= 4 {
             keeper.state.commit(&Record { keys, left: left.clone() }).unwrap();
         }

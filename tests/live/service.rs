@@ -22,8 +22,8 @@ use crate::emulator::rows::Log;
 use crate::emulator::world::{Setup, World};
 
 /// What was answered.
-struct Answer {
-    code: u16,
+pub(super) struct Answer {
+    pub(super) code: u16,
     head: String,
     body: String,
 }
@@ -53,11 +53,11 @@ impl Daemon {
         fs::read_to_string(path).unwrap().trim().to_owned()
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(super) fn get(&self, path: &str) -> Answer {
         get(&self.addr(), path).unwrap_or_else(|| panic!("no answer\n{}", self.log()))
     }
 
-    fn metrics(&self) -> Metrics {
+    pub(super) fn metrics(&self) -> Metrics {
         let answer = self.get("/metrics");
         assert_eq!(answer.code, 200, "{}", answer.body);
         Metrics::parse(&answer.body)
@@ -96,7 +96,7 @@ impl Daemon {
 
 /// Series with their labels, without the prefix.
 #[derive(Debug)]
-struct Metrics(BTreeMap<String, f64>);
+pub(super) struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
     fn parse(text: &str) -> Self {
@@ -107,12 +107,12 @@ impl Metrics {
         Self(series.collect())
     }
 
-    fn get(&self, series: &str) -> f64 {
+    pub(super) fn get(&self, series: &str) -> f64 {
         self.0.get(series).copied().unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))
     }
 
     /// The sum over all series of a metric.
-    fn sum(&self, name: &str) -> f64 {
+    pub(super) fn sum(&self, name: &str) -> f64 {
         let of = |series: &str| series.split('{').next() == Some(name);
         self.0.iter().filter(|(series, _)| of(series)).map(|(_, value)| value).sum()
     }
@@ -225,6 +225,9 @@ fn the_identity_holds_at_every_scrape_whatever_happens() {
 fn metrics_say_how_it_is() {
     let place = TempDir::new().unwrap();
     let mut daemon = Daemon::new(place.path());
+    let cluster = rdkafka::mocking::MockCluster::new(1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    daemon.args = ["--set".to_owned(), format!("sink.kafka.brokers=[{brokers:?}]")].to_vec();
     let mut rows = vec!["1768921203 C1 10.0.0.9 203.0.113.9 90000 1".to_owned()];
     rows.extend((2..100).map(|n| format!("1769011203 C{n} 10.0.0.9 203.0.113.9 1 1")));
     // By then the minutes of all others are closed.
@@ -240,6 +243,9 @@ fn metrics_say_how_it_is() {
     assert_eq!(metrics.get("alerts_total{detector=\"http-oddities\"}"), 0.0);
     assert_eq!(metrics.get("stage_panics_total{stage=\"long-connection\"}"), 0.0);
     assert!(metrics.get("stage_seconds_count{stage=\"long-connection\"}") >= 1.0);
+    assert!(metrics.get("sink_acked_total{sink=\"kafka\"}") >= 100.0);
+    assert_eq!(metrics.get("sink_up{sink=\"kafka\"}"), 1.0);
+    assert_eq!(metrics.get("dead_letters_total{sink=\"kafka\",reason=\"rejected_by_sink\"}"), 0.0);
     assert_eq!(metrics.get("end_to_end_seconds_count{sink=\"ndjson\"}"), 100.0);
     let within = metrics.get("end_to_end_seconds_bucket{sink=\"ndjson\",le=\"10\"}");
     assert_eq!(within, 100.0);

@@ -1,0 +1,134 @@
+//! What all sinks beyond this machine have in common: a window of documents that the server does
+//! not have yet, and dead letters of what it will never take.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::document::write_rejected;
+use crate::engine::{Kind, SinkStatus};
+
+use super::window::Window;
+
+/// A sink beyond this machine.
+pub trait Network: Send + Sync + std::fmt::Debug {
+    /// Its name in the configuration and in metrics.
+    fn name(&self) -> &'static str;
+
+    /// What it has in common with the others.
+    fn shared(&self) -> &Shared;
+}
+
+/// The state that the engine's threads and the sink's own share.
+#[derive(Debug)]
+pub struct Shared {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) window: Window,
+    pub(super) status: SinkStatus,
+    /// Dead letters that no commit has taken yet.
+    letters: Vec<u8>,
+    /// Which producer speaks, and why it has to be replaced.
+    pub(super) producer: u64,
+    pub(super) trouble: Option<String>,
+    pub(super) is_closed: bool,
+}
+
+impl Shared {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        let inner = Inner {
+            window: Window::new(bytes_max),
+            status: SinkStatus::default(),
+            letters: Vec::new(),
+            producer: 0,
+            trouble: None,
+            is_closed: false,
+        };
+        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits for a change, at most so long.
+    pub(super) fn wait<'a>(
+        &self,
+        inner: MutexGuard<'a, Inner>,
+        at_most: Duration,
+    ) -> MutexGuard<'a, Inner> {
+        let waited = self.changed.wait_timeout(inner, at_most);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Lets time pass, but not behind the end.
+    pub(super) fn pause(&self, inner: MutexGuard<'_, Inner>, time: Duration) {
+        let goes_on = |inner: &mut Inner| !inner.is_closed;
+        drop(self.changed.wait_timeout_while(inner, time, goes_on));
+    }
+
+    /// Hands documents over; waits while the window is full.
+    pub fn send(&self, kind: Kind, block: &[u8]) {
+        let mut inner = self.lock();
+        while inner.window.is_full() {
+            inner = self.wait(inner, Duration::from_secs(1));
+        }
+        inner.window.push(kind, block);
+        drop(inner);
+        self.tell();
+    }
+
+    /// The number that the next document will have.
+    pub fn sent(&self) -> u64 {
+        self.lock().window.end()
+    }
+
+    /// Waits until the server has every document before `number`, or never will have it.
+    pub fn settled(&self, number: u64) {
+        let mut inner = self.lock();
+        while inner.window.cursor() < number {
+            inner = self.wait(inner, Duration::from_secs(1));
+        }
+    }
+
+    /// Takes the dead letters that came since the last call.
+    pub fn take_letters(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock().letters)
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> SinkStatus {
+        let inner = self.lock();
+        let lag = inner.window.end() - inner.window.cursor();
+        SinkStatus { lag, ..inner.status.clone() }
+    }
+}
+
+impl Inner {
+    /// The server has a document.
+    pub(super) fn acknowledge(&mut self, number: u64) {
+        self.status.is_up = true;
+        self.status.acked += u64::from(self.window.settle(number));
+    }
+
+    /// The server will never take a document: it becomes a dead letter.
+    pub(super) fn reject(&mut self, sink: &'static str, number: u64, why: &str) {
+        let Some(document) = self.window.get(number).cloned() else { return };
+        tracing::warn!(sink, why, "a document was rejected; it is in dead-letter.ndjson");
+        write_rejected(document.bytes(), sink, why, &mut self.letters);
+        self.status.rejected += 1;
+        self.window.settle(number);
+    }
+
+    /// What is on its way is sent again.
+    pub(super) fn again(&mut self) {
+        self.status.retries += self.window.again();
+    }
+}

@@ -1,0 +1,173 @@
+//! The daemon and Kafka: what stands in the files stands in the topics, whatever is killed.
+
+#![expect(clippy::float_cmp, reason = "what is counted is whole")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::mocking::MockCluster;
+use tempfile::TempDir;
+
+use super::{Daemon, PATIENCE, risky};
+
+/// A payload and its key.
+type Copied = (Vec<u8>, Option<Vec<u8>>);
+
+/// What a topic holds, by event id, each copy of it.
+fn topic(brokers: &str, name: &str) -> BTreeMap<String, Vec<Copied>> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", format!("test.{name}"));
+    config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(name), PATIENCE).unwrap();
+    let mut open = metadata.topics()[0].partitions().len();
+    consumer.subscribe(&[name]).unwrap();
+    let (mut found, until) = (BTreeMap::new(), Instant::now() + PATIENCE);
+    while open > 0 {
+        assert!(Instant::now() < until, "{name} has no end");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                let header = message.headers().unwrap().get(0);
+                assert_eq!(header.key, "event_id");
+                let id = String::from_utf8(header.value.unwrap().to_vec()).unwrap();
+                let (payload, key) = (message.payload().unwrap(), message.key());
+                let copies: &mut Vec<_> = found.entry(id).or_default();
+                copies.push((payload.to_vec(), key.map(<[u8]>::to_vec)));
+            }
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Err(error)) => panic!("{error}"),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Follows logs while the daemon is killed now and then; at the end topics and files hold the same.
+fn check(brokers: &str) {
+    let place = TempDir::new().unwrap();
+    let mut daemon = Daemon::new(place.path());
+    let prefix = format!("t{}", place.path().file_name().unwrap().to_str().unwrap());
+    daemon.args = [
+        "--set".to_owned(),
+        format!("sink.kafka.brokers=[{brokers:?}]"),
+        "--set".to_owned(),
+        format!("sink.kafka.topic_prefix={prefix:?}"),
+    ]
+    .to_vec();
+    let (conns, https) = risky(2000);
+    fs::write(place.path().join("conn.log"), crate::common::conn(&[])).unwrap();
+    fs::write(place.path().join("http.log"), crate::common::http(&["no record"])).unwrap();
+    daemon.start();
+    for (round, (conns, https)) in conns.chunks(50).zip(https.chunks(50)).enumerate() {
+        for (name, rows) in [("conn.log", conns), ("http.log", https)] {
+            let path = place.path().join(name);
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            file.write_all(rows.concat().as_bytes()).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(11 * (round as u64 % 13)));
+        if round % 4 == 3 {
+            daemon.kill();
+            daemon.start();
+        }
+    }
+    let until = Instant::now() + PATIENCE;
+    while daemon.delivered().len() < 4000 {
+        assert!(Instant::now() < until, "{}\n{}", daemon.delivered().len(), daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    // What the last commit told is told again by the next start, and acknowledged.
+    daemon.start();
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    let mut sizes = Vec::new();
+    for kind in ["events", "alerts", "risk"] {
+        let text = daemon.bytes(&format!("{kind}.ndjson"));
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let mut wrote = BTreeMap::new();
+        for line in lines {
+            let document: serde_json::Value = serde_json::from_slice(line).unwrap();
+            let key = document["ueba"]["entity"].as_str().map(|it| it.as_bytes().to_vec());
+            let id = document["event"]["id"].as_str().unwrap().to_owned();
+            assert!(wrote.insert(id, (line.to_vec(), key)).is_none(), "twice in the file");
+        }
+        let sent = topic(brokers, &format!("{prefix}.{kind}"));
+        let missing = wrote.keys().filter(|id| !sent.contains_key(*id)).count();
+        let more = sent.keys().filter(|id| !wrote.contains_key(*id)).count();
+        assert_eq!((missing, more), (0, 0), "missing and more in {kind}");
+        for (id, copies) in &sent {
+            assert!(copies.iter().all(|copy| *copy == wrote[id]), "{id} differs");
+        }
+        sizes.push(wrote.len());
+    }
+    assert!(sizes[0] == 4000 && sizes[1] > 50 && sizes[2] > 50, "{sizes:?}");
+}
+
+#[test]
+fn kafka_has_what_the_files_have_whenever_the_daemon_was_killed() {
+    let cluster = MockCluster::new(1).unwrap();
+    check(&cluster.bootstrap_servers());
+}
+
+#[test]
+fn a_real_kafka_has_what_the_files_have_whenever_the_daemon_was_killed() {
+    check(&crate::services::kafka());
+}
+
+#[test]
+fn without_a_broker_files_go_on_and_nothing_is_committed() {
+    let place = TempDir::new().unwrap();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.broker_down(1).unwrap();
+    let mut daemon = Daemon::new(place.path());
+    let brokers = cluster.bootstrap_servers();
+    daemon.args = ["--set".to_owned(), format!("sink.kafka.brokers=[{brokers:?}]")].to_vec();
+    let (conns, _) = risky(500);
+    fs::write(place.path().join("conn.log"), crate::common::conn(&[]) + &conns.concat()).unwrap();
+    daemon.start();
+    let wait = |daemon: &Daemon, what: &dyn Fn(&Daemon) -> bool| {
+        let until = Instant::now() + PATIENCE;
+        while !what(daemon) {
+            assert!(Instant::now() < until, "{}", daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait(&daemon, &|daemon| daemon.lines("events.ndjson").len() == 500);
+    assert_eq!(daemon.lines("alerts.ndjson").len(), 0, "alerts leave with their commit");
+    wait(&daemon, &|daemon| daemon.metrics().get("sink_lag_records{sink=\"kafka\"}") > 0.0);
+    assert_eq!(daemon.metrics().get("sink_up{sink=\"kafka\"}"), 0.0);
+    assert_eq!(daemon.metrics().sum("records_total"), 0.0, "not committed");
+    assert_eq!(daemon.get("/readyz").code, 503);
+    daemon.kill();
+    daemon.start();
+    cluster.broker_up(1).unwrap();
+    wait(&daemon, &|daemon| daemon.metrics().sum("records_total") == 500.0);
+    wait(&daemon, &|daemon| daemon.get("/readyz").code == 200);
+    assert_eq!(daemon.lines("events.ndjson").len(), 500);
+    assert_eq!(topic(&brokers, "zeek-ueba.events").len(), 500);
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused() {
+    for (set, said) in [
+        ("sink.kafka.options.\"message.timeout.ms\"=\"5\"", "message.timeout.ms"),
+        ("sink.kafka.options.\"no.such\"=\"5\"", "no.such"),
+        ("sink.kafka.options.\"sasl.password\"=\"${NO_SUCH_VARIABLE}\"", "NO_SUCH_VARIABLE"),
+    ] {
+        for command in ["check", "run"] {
+            let place = TempDir::new().unwrap();
+            let run = crate::common::program()
+                .args([command, "--set", "sink.kafka.brokers=[\"127.0.0.1:1\"]", "--set", set])
+                .current_dir(place.path())
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&run.stderr);
+            assert_eq!(run.status.code(), Some(78), "{stderr}");
+            assert!(stderr.contains(said), "{stderr}");
+        }
+    }
+}
