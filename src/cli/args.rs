@@ -40,7 +40,10 @@ pub enum Command {
     /// Run finished logs through the pipeline: events, alerts, risk and dead letters as NDJSON.
     Replay(Replay),
     /// Show every mistake of the configuration.
-    Check,
+    Check(Check),
+    /// Make what a sink needs on its servers; what is there stays as it is.
+    #[command(subcommand)]
+    Setup(Setup),
     /// Show the stages: what each reads, finds and can be told.
     Stages,
 }
@@ -51,6 +54,25 @@ pub struct Run {
     /// Take over a state of another `sensor.id`: ids of events change.
     #[arg(long)]
     pub accept_new_sensor_id: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Ask the servers of the sinks too.
+    #[arg(long)]
+    pub connect: bool,
+}
+
+/// What `setup` makes.
+#[derive(Debug, Subcommand)]
+pub enum Setup {
+    /// The topics of events, alerts and risk.
+    Kafka {
+        /// Say what would be made, and make nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Arguments of `replay`.

@@ -1,12 +1,13 @@
 //! `check`: every mistake of the configuration at once.
 
-use super::args::Args;
+use super::args::{Args, Check};
 use super::exit::Exit;
+use super::setup::check_servers;
 use super::{Failed, plan, print};
 use crate::sink::kafka::Kafka;
 
 /// Reads the configuration and says what it comes to.
-pub(super) fn run(args: &Args) -> Result<Exit, Failed> {
+pub(super) fn run(args: &Args, check: &Check) -> Result<Exit, Failed> {
     let plan = plan(args)?;
     let enabled: Vec<&str> =
         plan.stages.iter().filter(|stage| stage.enabled).map(|stage| stage.name).collect();
@@ -19,6 +20,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failed> {
     };
     if let Some(settings) = &plan.kafka {
         Kafka::check(settings).map_err(|error| Failed::new(Exit::Config, error))?;
+    }
+    if check.connect {
+        check_servers(&plan)?;
     }
     let sinks = [
         plan.ndjson.as_ref().map(|directory| format!("ndjson ({})", directory.display())),

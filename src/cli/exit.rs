@@ -11,6 +11,8 @@ pub enum Exit {
     Usage = 2,
     /// Bad input data (`replay --strict`).
     Data = 65,
+    /// A needed service is missing.
+    Unavailable = 69,
     /// A bug.
     Bug = 70,
     /// Input or output.

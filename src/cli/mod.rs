@@ -15,6 +15,7 @@ mod log;
 mod replay;
 mod run;
 mod service;
+mod setup;
 mod stages;
 mod summary;
 
@@ -45,7 +46,8 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Replay(replay) => replay::run(&args, replay),
         Command::Run(run) => run::run(&args, run, &limit),
-        Command::Check => check::run(&args),
+        Command::Check(check) => check::run(&args, check),
+        Command::Setup(setup) => setup::run(&args, setup),
         Command::Stages => stages::run(),
     };
     match result {

@@ -163,6 +163,11 @@ fn kafka(table: &Settings) -> Option<kafka::Settings> {
         brokers: table.list("brokers").to_vec(),
         topic_prefix: table.text("topic_prefix").to_owned(),
         window: usize::try_from(table.bytes("window")).unwrap_or(usize::MAX),
+        partitions: i32::try_from(table.integer("partitions")).unwrap_or(i32::MAX),
+        replication: i32::try_from(table.integer("replication"))
+            .ok()
+            .filter(|replicas| *replicas > 0)
+            .unwrap_or(-1),
         options: table.map("options").clone(),
     })
 }

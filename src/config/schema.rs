@@ -237,6 +237,20 @@ const KAFKA: &[KeyDef] = &[
         doc: "bytes of documents that brokers may lack before reading pauses",
     },
     KeyDef {
+        name: "partitions",
+        kind: Kind::Integer { min: 1, max: 10_000 },
+        default: Some("6"),
+        example: "",
+        doc: "partitions of a topic that `zeek-ueba setup kafka` makes",
+    },
+    KeyDef {
+        name: "replication",
+        kind: Kind::Integer { min: 0, max: 100 },
+        default: Some("0"),
+        example: "",
+        doc: "replicas of its partitions; 0 leaves that to the brokers",
+    },
+    KeyDef {
         name: "options",
         kind: Kind::TextMap,
         default: Some("{}"),

@@ -30,6 +30,10 @@ pub struct Settings {
     pub topic_prefix: String,
     /// Bytes of documents that may be on their way.
     pub window: usize,
+    /// Partitions of a topic that `setup` makes.
+    pub partitions: i32,
+    /// Replicas of its partitions; -1 leaves that to the brokers.
+    pub replication: i32,
     /// Whatever else librdkafka knows; `${NAME}` stands for a variable of the environment.
     pub options: BTreeMap<String, String>,
 }
@@ -79,7 +83,7 @@ impl Kafka {
     /// # Errors
     /// When no producer can be made of `settings`, whatever brokers there are.
     pub fn start(settings: Settings) -> Result<Self, CannotConfigure> {
-        let config = config(&settings)?;
+        let config = configured(&settings)?;
         let shared = Arc::new(Shared::new(settings.window));
         let sender = Sender { config, topics: topics(&settings), shared: Arc::clone(&shared) };
         // Found out before anything is read.
@@ -95,7 +99,7 @@ impl Kafka {
     /// # Errors
     /// Says what is wrong.
     pub fn check(settings: &Settings) -> Result<(), CannotConfigure> {
-        let producer = config(settings)?.create::<rdkafka::producer::BaseProducer>();
+        let producer = configured(settings)?.create::<rdkafka::producer::BaseProducer>();
         producer.map(drop).map_err(|error| CannotConfigure::Option(error.to_string()))
     }
 }
@@ -120,7 +124,7 @@ impl Drop for Kafka {
     }
 }
 
-fn config(settings: &Settings) -> Result<ClientConfig, CannotConfigure> {
+pub(super) fn configured(settings: &Settings) -> Result<ClientConfig, CannotConfigure> {
     let mut config = ClientConfig::new();
     config.set("client.id", "zeek-ueba");
     config.set("linger.ms", "2");
@@ -152,6 +156,12 @@ fn config(settings: &Settings) -> Result<ClientConfig, CannotConfigure> {
 #[expect(clippy::disallowed_methods, reason = "secrets come from the environment, as asked for")]
 fn environment(variable: &str) -> Result<String, std::env::VarError> {
     std::env::var(variable)
+}
+
+/// The topics of this sink, and whether only the latest record of each key matters.
+pub(super) fn topic_names(settings: &Settings) -> Vec<(String, bool)> {
+    let topics = topics(settings).into_iter();
+    topics.map(|(kind, name)| (name, kind == Kind::Risk)).collect()
 }
 
 fn topics(settings: &Settings) -> BTreeMap<Kind, String> {
@@ -349,6 +359,8 @@ mod tests {
             brokers: vec![brokers.to_owned()],
             topic_prefix: "t".to_owned(),
             window: 1 << 20,
+            partitions: 3,
+            replication: -1,
             options: BTreeMap::new(),
         }
     }

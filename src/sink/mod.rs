@@ -4,6 +4,7 @@ pub mod kafka;
 pub mod live;
 mod ndjson;
 mod network;
+pub mod topics;
 mod window;
 
 pub use ndjson::{CannotOpen, Ndjson};

@@ -171,3 +171,49 @@ fn a_configuration_that_cannot_work_is_refused() {
         }
     }
 }
+
+/// What a command says, with its exit code.
+fn says(brokers: &str, prefix: &str, args: &[&str]) -> (Option<i32>, String) {
+    let place = TempDir::new().unwrap();
+    let brokers = format!("sink.kafka.brokers=[{brokers:?}]");
+    let prefix = format!("sink.kafka.topic_prefix={prefix:?}");
+    let mut command = crate::common::program();
+    command.args(args).args(["--set", &brokers, "--set", &prefix]);
+    let run = command.current_dir(place.path()).output().unwrap();
+    let text = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+    (run.status.code(), text)
+}
+
+#[test]
+fn setup_makes_what_is_missing_and_check_says_so() {
+    let brokers = crate::services::kafka();
+    let place = TempDir::new().unwrap();
+    let prefix = format!("setup{}", place.path().file_name().unwrap().to_str().unwrap());
+    let says = |args: &[&str]| says(&brokers, &prefix, args);
+    let (code, text) = says(&["check", "--connect"]);
+    assert!(code == Some(69) && text.contains("zeek-ueba setup kafka"), "{code:?} {text}");
+    for _ in 0..2 {
+        let (code, text) = says(&["setup", "kafka", "--dry-run"]);
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(text.matches("would be made, 6 partitions").count(), 3, "{text}");
+        assert!(text.contains(&format!("{prefix}.risk  would be made, 6 partitions, compacted")));
+    }
+    let (code, text) = says(&["setup", "kafka"]);
+    assert_eq!((code, text.matches("  made, 6 partitions").count()), (Some(0), 3), "{text}");
+    let (code, text) = says(&["setup", "kafka"]);
+    assert_eq!((code, text.matches("is there, 6 partitions\n").count()), (Some(0), 3), "{text}");
+    let (code, text) = says(&["check", "--connect"]);
+    assert!(code == Some(0) && text.contains("the configuration is fine"), "{code:?} {text}");
+}
+
+#[test]
+fn nobody_at_the_port_is_said_plainly() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let brokers = free.local_addr().unwrap().to_string();
+    drop(free);
+    for args in [&["check", "--connect"][..], &["setup", "kafka"]] {
+        let (code, text) = says(&brokers, "t", args);
+        assert!(code == Some(69) && text.contains(&brokers), "{code:?} {text}");
+        assert!(text.contains("no Kafka broker answers"), "{text}");
+    }
+}
