@@ -94,9 +94,19 @@ pub struct Replay {
     /// comes out to the byte.
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
+    /// Send events, alerts and risk to this sink of the configuration too.
+    #[arg(long, value_name = "SINK", value_enum)]
+    pub emit: Vec<Emit>,
     /// Exit with 65 if any line or file could not be read.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// A sink beyond this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// `[sink.kafka]`.
+    Kafka,
 }
 
 /// How messages look.

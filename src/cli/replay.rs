@@ -1,14 +1,18 @@
 //! `replay`: finished logs through the pipeline.
 
+use std::sync::Arc;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::config::Plan;
 use crate::engine::{self, Failure};
 use crate::replay::{Inventory, discover, take_inventory};
-use crate::sink::{CannotOpen, Ndjson};
+use crate::sink::kafka::Kafka;
+use crate::sink::{Also, CannotOpen, Ndjson, Network};
 use crate::state::CannotOpen as CannotOpenState;
 use crate::wiring;
 
-use super::args::{Args, Replay};
+use super::args::{Args, Emit, Replay};
 use super::exit::Exit;
 use super::{Failed, plan, print, shown, summary};
 
@@ -19,6 +23,7 @@ pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
         plan.set_internal(&replay.internal);
     }
     Ndjson::check(&replay.output).map_err(cannot_open)?;
+    let networks = networks(&plan, &replay.emit)?;
     let settings = wiring::parsers(&plan);
     let (files, skipped) = discover(&replay.paths);
     let mut inventory = take_inventory(files, skipped, &settings);
@@ -35,7 +40,7 @@ pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
         return Err(Failed::new(Exit::Io, error));
     }
     // Only now: what fails before leaves nothing that stands in the way of the next try.
-    let sink = Ndjson::create(&replay.output).map_err(cannot_open)?;
+    let sink = Also::new(Ndjson::create(&replay.output).map_err(cannot_open)?, networks);
     if let Some(journal) = &replay.journal {
         let files = std::mem::take(&mut inventory.lanes).into_values().flatten().collect();
         let result = wiring::retrace::run(&plan, &settings, journal, files, sink)
@@ -68,6 +73,18 @@ pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
     let rejects: u64 = result.logs.values().map(engine::Counts::rejects).sum();
     let is_clean = rejects == 0 && inventory.skipped.is_empty();
     Ok(if replay.strict && !is_clean { Exit::Data } else { Exit::Done })
+}
+
+/// The sinks that are asked for.
+fn networks(plan: &Plan, emit: &[Emit]) -> Result<Vec<Arc<dyn Network>>, Failed> {
+    if !emit.contains(&Emit::Kafka) {
+        return Ok(Vec::new());
+    }
+    let off = || anyhow::Error::msg("--emit kafka: sink.kafka.brokers does not say where it is");
+    let failed = |error| Failed::new(Exit::Config, error);
+    let settings = plan.kafka.clone().ok_or_else(|| failed(off()))?;
+    let kafka = Kafka::start(settings).map_err(|error| failed(error.into()))?;
+    Ok(vec![Arc::new(kafka)])
 }
 
 fn cannot_start(error: CannotOpenState) -> Failed {

@@ -217,3 +217,36 @@ fn nobody_at_the_port_is_said_plainly() {
         assert!(text.contains("no Kafka broker answers"), "{text}");
     }
 }
+
+#[test]
+fn a_replay_sends_what_it_writes() {
+    let cluster = MockCluster::new(1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let place = TempDir::new().unwrap();
+    let (conns, https) = risky(1000);
+    fs::write(place.path().join("conn.log"), crate::common::conn(&[]) + &conns.concat()).unwrap();
+    let https = crate::common::http(&["no record"]) + &https.concat();
+    fs::write(place.path().join("http.log"), https).unwrap();
+    let output = place.path().join("replayed");
+    let (output, logs) = (output.to_str().unwrap(), place.path().to_str().unwrap());
+    let args = ["replay", "-o", output, "--emit", "kafka", logs];
+    let (code, text) = says(&brokers, "t", &args);
+    assert_eq!(code, Some(0), "{text}");
+    for kind in ["events", "alerts", "risk"] {
+        let text = fs::read(format!("{output}/{kind}.ndjson")).unwrap();
+        let mut wrote: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
+        wrote.retain(|line| !line.is_empty());
+        let sent = topic(&brokers, &format!("t.{kind}"));
+        let mut sent: Vec<&[u8]> = sent.values().flatten().map(|copy| copy.0.as_slice()).collect();
+        wrote.sort_unstable();
+        sent.sort_unstable();
+        assert!(wrote.len() > 50 && wrote == sent, "{kind}: {} and {}", wrote.len(), sent.len());
+    }
+    let nowhere = crate::common::program()
+        .args(["replay", "-o", "x", "--emit", "kafka", logs])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    assert_eq!(nowhere.status.code(), Some(78));
+    assert!(!place.path().join("x").exists());
+}
