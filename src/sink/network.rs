@@ -98,6 +98,13 @@ impl Shared {
         }
     }
 
+    /// Waits until the server has everything, at most so long; whether it has.
+    pub fn settled_within(&self, at_most: Duration) -> bool {
+        let lacks = |inner: &mut Inner| inner.window.cursor() < inner.window.end();
+        let waited = self.changed.wait_timeout_while(self.lock(), at_most, lacks);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     /// Takes the dead letters that came since the last call.
     pub fn take_letters(&self) -> Vec<u8> {
         std::mem::take(&mut self.lock().letters)

@@ -52,6 +52,8 @@ pub struct Daemon {
 
 /// Bytes of input between two commits, at most.
 const COMMIT_BYTES: u64 = 64 << 20;
+/// What sinks get to take the alerts and risk of the last commit.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// A lane not heard for so long holds nobody back.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 
@@ -183,6 +185,15 @@ impl Daemon {
             scan.join().map_err(|_| Failure::Thread("scan".to_owned()))?;
             done
         })?;
+        // What the last commit told: the next start tells it again where this is too short.
+        for network in &networks {
+            if !network.shared().settled_within(TOLD_WITHIN) {
+                tracing::warn!(
+                    sink = network.name(),
+                    "it lacks the last alerts until the next start"
+                );
+            }
+        }
         Ok(applier)
     }
 }
