@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::record::RejectReason;
+use crate::record::{Reject, RejectReason};
 
 /// Bytes that were read and are not used up: whole lines, and the beginning of one.
 #[derive(Debug, Default)]
@@ -93,6 +93,23 @@ impl Trouble {
         match self {
             Self::Gzip(error) => (RejectReason::GzipCorrupt, error),
             Self::Io(error) => (RejectReason::ReadError, error),
+        }
+    }
+}
+
+impl Trouble {
+    /// What went wrong as a dead letter at `offset`, where `rows` records stand before it.
+    #[must_use]
+    pub fn reject(&self, rows: usize, offset: u64) -> Reject {
+        let (reason, error) = self.parts();
+        Reject {
+            reason,
+            detail: error.to_string(),
+            row: rows,
+            offset,
+            length: 0,
+            raw: Vec::new(),
+            sha256: crate::zeek::sha256(b""),
         }
     }
 }

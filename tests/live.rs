@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::service::append;
 use crate::common::program;
 use crate::emulator::actions::{Action, action, any_action, sequence};
 use crate::emulator::ledger::Record;
@@ -399,9 +400,7 @@ fn the_journal_gives_the_same_bytes_whenever_the_daemon_was_killed() {
     daemon.start();
     for (round, (conns, https)) in conns.chunks(200).zip(https.chunks(200)).enumerate() {
         for (name, rows) in [("conn.log", conns), ("http.log", https)] {
-            let path = place.path().join(name);
-            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
-            std::io::Write::write_all(&mut file, rows.concat().as_bytes()).unwrap();
+            append(&place.path().join(name), rows.concat().as_bytes());
         }
         std::thread::sleep(Duration::from_millis(7 * (round as u64 % 13)));
         if round % 3 == 2 {
@@ -440,9 +439,7 @@ fn a_journal_that_was_cut_goes_on_from_its_snapshot() {
     daemon.start();
     for (round, (conns, https)) in conns.chunks(5).zip(https.chunks(5)).enumerate() {
         for (name, rows) in [("conn.log", conns), ("http.log", https)] {
-            let path = place.path().join(name);
-            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
-            std::io::Write::write_all(&mut file, rows.concat().as_bytes()).unwrap();
+            append(&place.path().join(name), rows.concat().as_bytes());
         }
         std::thread::sleep(Duration::from_millis(4));
         if round % 250 == 200 {
@@ -450,11 +447,7 @@ fn a_journal_that_was_cut_goes_on_from_its_snapshot() {
             daemon.start();
         }
     }
-    fs::OpenOptions::new()
-        .append(true)
-        .open(place.path().join("http.log"))
-        .and_then(|mut file| std::io::Write::write_all(&mut file, b"not a record\n"))
-        .unwrap();
+    append(&place.path().join("http.log"), b"not a record\n");
     let until = Instant::now() + PATIENCE;
     while daemon.delivered().len() < 6000 {
         assert!(Instant::now() < until, "{} of 6000", daemon.delivered().len());

@@ -100,14 +100,20 @@ CONFIG
   die "Kafka did not start within a minute: $dir/out"
 }
 
+# is_ours DIR PID: whether PID is the broker of DIR; a number may belong to somebody else by now.
+is_ours() { [[ $(tr '\0' ' ' 2> /dev/null < "/proc/$2/cmdline") == *"$1/server.properties"* ]]; } 2> /dev/null
+
 # stop DIR: ends the broker that was started there, and nothing else.
 stop() {
   local dir=$1 pid
   pid=$(cat "$dir/pid" 2> /dev/null) || return 0
-  if [[ $(tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null) == *"$dir/server.properties"* ]]; then
+  if is_ours "$dir" "$pid"; then
     kill "$pid"
-    for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
-    kill -9 "$pid" 2> /dev/null || true
+    for _ in $(seq 100); do is_ours "$dir" "$pid" || break; sleep 0.1; done
+    if is_ours "$dir" "$pid"; then
+      say "Kafka did not stop within 10 s, so it is killed"
+      kill -9 "$pid"
+    fi
   fi
   rm -rf "$dir"
 }

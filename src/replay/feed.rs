@@ -7,7 +7,7 @@ use crate::base::limits::{BATCH_ROWS_MAX, READ_BYTES, READ_BYTES_CROWDED};
 use crate::base::time::Time;
 use crate::engine::{Feed, Feeds, Started};
 use crate::read::{Buffer, Reader, Trouble};
-use crate::record::{Batch, Reject, Source};
+use crate::record::{Batch, Source};
 use crate::zeek::{Parser, Settings};
 
 use super::inventory::Planned;
@@ -126,15 +126,6 @@ impl FileFeed {
     /// What went wrong with the file is a dead letter at the place where it did.
     fn say_trouble(&mut self, batch: &mut Batch) {
         let Some(trouble) = self.trouble.take() else { return };
-        let (reason, error) = trouble.parts();
-        batch.rejects.push(Reject {
-            reason,
-            detail: error.to_string(),
-            row: batch.rows(),
-            offset: self.parser.offset(),
-            length: 0,
-            raw: Vec::new(),
-            sha256: crate::zeek::sha256(b""),
-        });
+        batch.rejects.push(trouble.reject(batch.rows(), self.parser.offset()));
     }
 }

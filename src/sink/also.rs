@@ -34,11 +34,12 @@ impl<S: Sink> Sink for Also<S> {
     fn finish(&mut self) -> io::Result<()> {
         for network in &self.networks {
             let shared = network.shared();
-            shared.settled(shared.sent());
+            let sent = shared.sent();
+            shared.settled(sent);
             let status = shared.status();
             let (acked, rejected) = (status.acked, status.rejected);
             tracing::info!(sink = network.name(), acked, rejected, "everything was sent");
-            self.first.write(Kind::DeadLetter, &shared.take_letters())?;
+            self.first.write(Kind::DeadLetter, &shared.take_letters(sent))?;
         }
         self.first.finish()
     }

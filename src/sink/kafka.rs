@@ -421,7 +421,7 @@ mod tests {
             let n = u32::from_str_radix(id, 16).unwrap();
             assert_eq!(*key, format!("host:10.0.0.{}", n % 7));
         }
-        assert!(kafka.shared().take_letters().is_empty());
+        assert!(kafka.shared().take_letters(u64::MAX).is_empty());
         let status = kafka.shared().status();
         assert_eq!((status.acked, status.lag, status.is_up), (u64::from(count), 0, true));
         status
@@ -476,7 +476,10 @@ mod tests {
         kafka.shared().send(Kind::Event, &documents(11..20, 10));
         kafka.shared().settled(21);
         assert_eq!(consumed(&cluster.bootstrap_servers(), 19).len(), 19);
-        let letters = String::from_utf8(kafka.shared().take_letters()).unwrap();
+        // The next commit may be cut between them.
+        let letters = [10, 11, 12, 21].map(|number| kafka.shared().take_letters(number));
+        assert_eq!(letters.each_ref().map(|it| it.is_empty()), [true, false, false, true]);
+        let letters = String::from_utf8(letters.concat()).unwrap();
         let letters: Vec<serde_json::Value> =
             letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(letters.len(), 2, "{letters:?}");

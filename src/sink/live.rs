@@ -187,7 +187,7 @@ impl Synced {
 
 /// Opens events, alerts and risk in `directory`, if there is to be one, and dead letters in
 /// `letters`; `ends` are where they (events, alerts, risk, dead letters) end as the last commit
-/// knows it. Events, alerts and risk go to `networks` too.
+/// knows it, if it does. Events, alerts and risk go to `networks` too.
 ///
 /// # Errors
 /// Says what stands in the way.
@@ -195,11 +195,11 @@ pub fn open(
     directory: Option<&Path>,
     letters: &Path,
     rotation: Rotation,
-    ends: Option<[FileEnd; 4]>,
+    ends: [Option<FileEnd>; 4],
     networks: Vec<Arc<dyn Network>>,
 ) -> Result<(Events, Outbox), CannotOpen> {
     let written = |directory: &Path, kind: Kind| {
-        Written::open(directory, kind, rotation, ends.map(|ends| ends[kind as usize]))
+        Written::open(directory, kind, rotation, ends[kind as usize])
     };
     let letters = written(letters, Kind::DeadLetter)?;
     let mut events = None;
@@ -280,7 +280,7 @@ impl Outbox {
         let mut rejected = Vec::new();
         for (network, sent) in self.networks.iter().zip(&cut.sent) {
             network.shared().settled(*sent);
-            rejected.extend(network.shared().take_letters());
+            rejected.extend(network.shared().take_letters(*sent));
         }
         Ok(Settled { ends: [events, ends[0], ends[1], letters], letters: rejected })
     }

@@ -1,6 +1,7 @@
 //! What all sinks beyond this machine have in common: a window of documents that the server does
 //! not have yet, and dead letters of what it will never take.
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ pub struct Shared {
 pub(super) struct Inner {
     pub(super) window: Window,
     pub(super) status: SinkStatus,
-    /// Dead letters that no commit has taken yet.
-    letters: Vec<u8>,
+    /// Dead letters that no commit has taken yet, by the number of their document.
+    letters: BTreeMap<u64, Vec<u8>>,
     /// Which producer speaks, and why it has to be replaced.
     pub(super) producer: u64,
     pub(super) trouble: Option<String>,
@@ -42,7 +43,7 @@ impl Shared {
         let inner = Inner {
             window: Window::new(bytes_max),
             status: SinkStatus::default(),
-            letters: Vec::new(),
+            letters: BTreeMap::new(),
             producer: 0,
             trouble: None,
             is_closed: false,
@@ -105,9 +106,12 @@ impl Shared {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Takes the dead letters that came since the last call.
-    pub fn take_letters(&self) -> Vec<u8> {
-        std::mem::take(&mut self.lock().letters)
+    /// Takes the dead letters of the documents before `number`. Those behind belong to a commit
+    /// that is still to come: after a crash their documents are sent, and rejected, again.
+    pub fn take_letters(&self, number: u64) -> Vec<u8> {
+        let mut inner = self.lock();
+        let later = inner.letters.split_off(&number);
+        std::mem::replace(&mut inner.letters, later).into_values().flatten().collect()
     }
 
     /// How it stands.
@@ -129,7 +133,7 @@ impl Inner {
     pub(super) fn reject(&mut self, sink: &'static str, number: u64, why: &str) {
         let Some(document) = self.window.get(number).cloned() else { return };
         tracing::warn!(sink, why, "a document was rejected; it is in dead-letter.ndjson");
-        write_rejected(document.bytes(), sink, why, &mut self.letters);
+        write_rejected(document.bytes(), sink, why, self.letters.entry(number).or_default());
         self.status.rejected += 1;
         self.window.settle(number);
     }

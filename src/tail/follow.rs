@@ -11,7 +11,7 @@ use crate::base::codec::encode;
 use crate::base::limits::READ_BYTES;
 use crate::engine::Mark;
 use crate::read::{Buffer, Reader, Trouble};
-use crate::record::{Batch, Generation, Log, Reject, RejectReason, Source};
+use crate::record::{Batch, Generation, Log, Source};
 use crate::zeek::{Parser, Settings};
 
 use super::board::{FileKey, Position, mode_code, mode_of};
@@ -301,16 +301,8 @@ impl Follow {
         self.running.update(tail);
         self.settled = None;
         self.buffer = Buffer::default();
-        if let Some(Trouble::Gzip(error)) = &self.trouble {
-            batch.rejects.push(Reject {
-                reason: RejectReason::GzipCorrupt,
-                detail: error.to_string(),
-                row: batch.rows(),
-                offset: self.parser.offset(),
-                length: 0,
-                raw: Vec::new(),
-                sha256: crate::zeek::sha256(b""),
-            });
+        if let Some(trouble @ Trouble::Gzip(_)) = &self.trouble {
+            batch.rejects.push(trouble.reject(batch.rows(), self.parser.offset()));
         }
     }
 

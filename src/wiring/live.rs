@@ -75,9 +75,13 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
     })?;
     forget(&state, &board, &left)?;
     let networks = networks(plan)?;
-    let is_known = left.outputs == plan.ndjson;
+    // Dead letters stay with the state, wherever the others go.
+    let had_outputs = left.sequence > 0;
+    let is_known = had_outputs && left.outputs == plan.ndjson;
     let rotation = Rotation { bytes_max: plan.ndjson_max, keep: plan.ndjson_keep };
-    let ends = is_known.then_some(left.ends);
+    let [events, alerts, risk, letters] = left.ends;
+    let ends = [events, alerts, risk].map(|end| is_known.then_some(end));
+    let ends = [ends[0], ends[1], ends[2], had_outputs.then_some(letters)];
     let ndjson = plan.ndjson.as_deref();
     let (mut events, mut outbox) =
         live::open(ndjson, &plan.state, rotation, ends, networks.clone())?;
@@ -90,6 +94,7 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
         // Before anything is written there, so that a crash leaves nothing that nobody knows of.
         let settled = events.cut().and_then(|cut| outbox.settle(&cut));
         left.ends = settled.map_err(|e| CannotWrite::Io(here(), e))?.ends;
+        left.sequence += 1;
         let record = Record { keys: Vec::new(), left: left.clone() };
         state.commit(&record).map_err(|e| state::CannotOpen::Io(plan.state.clone(), e))?;
     }
@@ -342,6 +347,22 @@ mod tests {
             assert_eq!(read("state", "dead-letter"), (letters, full[1]), "{steps}");
             let journal = Journaled::read(&place.path().join("state/journal")).unwrap();
             assert_eq!(journal.steps.len(), 1 + usize::from(stands), "{steps}");
+        }
+    }
+
+    #[test]
+    fn dead_letters_are_kept_where_no_files_are_wanted_and_when_that_changes() {
+        let place = tempfile::TempDir::new().unwrap();
+        let with = plan(place.path());
+        let without = Plan { ndjson: None, ..with.clone() };
+        let path = with.state.join("dead-letter.ndjson");
+        fs::create_dir_all(&with.state).unwrap();
+        fs::write(&path, "of a state that is gone\n").unwrap();
+        for plan in [&without, &without, &with, &without] {
+            let Daemon { mut events, .. } = open(plan, false).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "of a state that is gone\n");
+            // No commit knows it: its line will be read again.
+            events.write(Kind::DeadLetter, b"too early\n").unwrap();
         }
     }
 

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -13,6 +12,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::mocking::MockCluster;
 use tempfile::TempDir;
 
+use super::service::append;
 use super::{Daemon, PATIENCE, risky};
 
 /// A payload and its key.
@@ -65,9 +65,7 @@ fn check(brokers: &str) {
     daemon.start();
     for (round, (conns, https)) in conns.chunks(50).zip(https.chunks(50)).enumerate() {
         for (name, rows) in [("conn.log", conns), ("http.log", https)] {
-            let path = place.path().join(name);
-            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
-            file.write_all(rows.concat().as_bytes()).unwrap();
+            append(&place.path().join(name), rows.concat().as_bytes());
         }
         std::thread::sleep(Duration::from_millis(11 * (round as u64 % 13)));
         if round % 4 == 3 {

@@ -155,7 +155,7 @@ impl Metrics {
     }
 }
 
-fn append(path: &Path, text: &[u8]) {
+pub(super) fn append(path: &Path, text: &[u8]) {
     let file = fs::OpenOptions::new().create(true).append(true).open(path);
     file.unwrap().write_all(text).unwrap();
 }
