@@ -5,7 +5,9 @@
 #   make run ZEEK_LOGS=DIR     the same for your own logs
 #   make replay ZEEK_LOGS=DIR  finished logs in one go, into out-replay/
 #   make test                  all tests, real servers included
-#   make services              a Kafka broker on loopback; services-down stops it
+#   make test-all              the same, and the search sink once more on OpenSearch
+#   make services              a Kafka broker and an Elasticsearch node on loopback; services-down
+#                              stops them
 #   make bench                 the tables of docs/benchmarks.md
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 
@@ -18,7 +20,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/zeek-ueba
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test services services-down check fmt clippy doc deny fuzz bench bench-small clean need
+.PHONY: all build run replay test test-all services services-down check fmt clippy doc deny fuzz bench bench-small clean need
 
 all: build
 
@@ -47,9 +49,16 @@ replay: build
 
 # The tests run against real servers, started for them.
 test: need
-	BUILD="$(TARGET)" deploy/dev/services.sh with \
+	@deploy/prometheus/promtool.sh "$(TARGET)/tools" > /dev/null
+	PROMTOOL="$$(deploy/prometheus/promtool.sh "$(TARGET)/tools")" \
+	  BUILD="$(TARGET)" deploy/dev/services.sh with \
 	  $(CARGO) test --locked --release --lib --bins --test all
 	$(CARGO) test --locked --release --doc
+
+# The search sink has to work with both engines.
+test-all: test
+	ENGINE=opensearch BUILD="$(TARGET)" deploy/dev/services.sh with \
+	  $(CARGO) test --locked --release --test all search::
 
 services:
 	@BUILD="$(TARGET)" deploy/dev/services.sh up

@@ -93,7 +93,7 @@ fn sources(families: &mut Families, status: &Status) {
     let help = "Bytes of open logs that are not read yet; of compressed ones nobody knows";
     by_lane("source_lag_bytes", help, &|_, it| it.lag_bytes as f64);
     let help = "Time since everything that was there was read; 0 if that is so now";
-    by_lane("source_lag_seconds", help, &|_, it| it.behind_since.map_or(0.0, age));
+    by_lane("source_lag_seconds", help, &|_, it| it.lag(now()).as_secs_f64());
     let help = "Time since the last record, or since the start";
     let silent = |lane, _: &Files| status.heard.get(&lane).map_or(0.0, |heard| age(*heard));
     by_lane("source_silent_seconds", help, &silent);
@@ -123,14 +123,25 @@ fn sinks(families: &mut Families, status: &Status) {
     families.gauge("sink_up", help, all(|it| f64::from(u8::from(it.is_up))));
     let help = "Documents that the server does not have yet";
     families.gauge("sink_lag_records", help, all(|it| it.lag as f64));
+    let sent = status.sinks.iter().flat_map(|(name, it)| {
+        let kinds = [("event", it.sent[0]), ("alert", it.sent[1]), ("risk", it.sent[2])];
+        kinds.map(|(kind, count)| ([("sink", *name), ("kind", kind)], count as f64))
+    });
+    families.counter("sink_sent_total", "Documents that the sink was given to send", sent);
     let help = "Documents that the server has";
     families.counter("sink_acked_total", help, all(|it| it.acked as f64));
+    let help = "Of these, documents that it had already";
+    families.counter("sink_duplicates_total", help, all(|it| it.duplicates as f64));
     let help = "Documents that were sent again";
     families.counter("sink_retries_total", help, all(|it| it.retries as f64));
     let rejected = status
         .sinks
         .iter()
         .map(|(name, it)| ([("sink", *name), ("reason", "rejected_by_sink")], it.rejected as f64));
+    let help = "Bytes sent, compressed where they are";
+    families.counter("sink_bytes_total", help, all(|it| it.bytes as f64));
+    let took = status.sinks.iter().map(|(name, it)| ([("sink", *name)], &it.requests));
+    families.histogram("sink_request_seconds", "Time of a request until its answer", took);
     let help = "Documents that the server will never take; they are in dead-letter.ndjson";
     families.counter("dead_letters_total", help, rejected);
 }

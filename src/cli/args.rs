@@ -73,6 +73,12 @@ pub enum Setup {
         #[arg(long)]
         dry_run: bool,
     },
+    /// The templates of events, alerts, risk and entities.
+    Elasticsearch {
+        /// Show what would be installed, and install nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Arguments of `replay`.
@@ -107,6 +113,8 @@ pub struct Replay {
 pub enum Emit {
     /// `[sink.kafka]`.
     Kafka,
+    /// `[sink.elasticsearch]`.
+    Elasticsearch,
 }
 
 /// How messages look.

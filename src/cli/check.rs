@@ -4,6 +4,7 @@ use super::args::{Args, Check};
 use super::exit::Exit;
 use super::setup::check_servers;
 use super::{Failed, plan, print};
+use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::kafka::Kafka;
 
 /// Reads the configuration and says what it comes to.
@@ -21,12 +22,16 @@ pub(super) fn run(args: &Args, check: &Check) -> Result<Exit, Failed> {
     if let Some(settings) = &plan.kafka {
         Kafka::check(settings).map_err(|error| Failed::new(Exit::Config, error))?;
     }
+    if let Some(settings) = &plan.elasticsearch {
+        Elasticsearch::check(settings).map_err(|error| Failed::new(Exit::Config, error))?;
+    }
     if check.connect {
         check_servers(&plan)?;
     }
     let sinks = [
         plan.ndjson.as_ref().map(|directory| format!("ndjson ({})", directory.display())),
         plan.kafka.as_ref().map(|kafka| format!("kafka ({})", kafka.brokers.join(", "))),
+        plan.elasticsearch.as_ref().map(|it| format!("elasticsearch ({})", it.urls.join(", "))),
     ];
     let sinks: Vec<String> = sinks.into_iter().flatten().collect();
     print(&format!(

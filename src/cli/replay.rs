@@ -7,7 +7,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::config::Plan;
 use crate::engine::{self, Failure};
 use crate::replay::{Inventory, discover, take_inventory};
-use crate::sink::kafka::Kafka;
 use crate::sink::{Also, CannotOpen, Ndjson, Network};
 use crate::state::CannotOpen as CannotOpenState;
 use crate::wiring;
@@ -77,14 +76,25 @@ pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
 
 /// The sinks that are asked for.
 fn networks(plan: &Plan, emit: &[Emit]) -> Result<Vec<Arc<dyn Network>>, Failed> {
-    if !emit.contains(&Emit::Kafka) {
-        return Ok(Vec::new());
+    let (mut kafka, mut elasticsearch) = (None, None);
+    for sink in emit {
+        let (is_on, key) = match sink {
+            Emit::Kafka => {
+                kafka.clone_from(&plan.kafka);
+                (kafka.is_some(), "kafka: sink.kafka.brokers")
+            }
+            Emit::Elasticsearch => {
+                elasticsearch.clone_from(&plan.elasticsearch);
+                (elasticsearch.is_some(), "elasticsearch: sink.elasticsearch.urls")
+            }
+        };
+        if !is_on {
+            let why = format!("--emit {key} does not say where it is");
+            return Err(Failed::new(Exit::Config, anyhow::Error::msg(why)));
+        }
     }
-    let off = || anyhow::Error::msg("--emit kafka: sink.kafka.brokers does not say where it is");
-    let failed = |error| Failed::new(Exit::Config, error);
-    let settings = plan.kafka.clone().ok_or_else(|| failed(off()))?;
-    let kafka = Kafka::start(settings).map_err(|error| failed(error.into()))?;
-    Ok(vec![Arc::new(kafka)])
+    let asked = Plan { kafka, elasticsearch, ..plan.clone() };
+    wiring::live::networks(&asked).map_err(|error| Failed::new(Exit::Config, error))
 }
 
 fn cannot_start(error: CannotOpenState) -> Failed {

@@ -47,7 +47,10 @@ pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed>
     let server = listen(&plan)?;
     let output = plan.ndjson.as_deref().unwrap_or_else(|| Path::new("none"));
     let kafka = plan.kafka.as_ref().map_or_else(|| "none".to_owned(), |it| it.brokers.join(","));
-    tracing::info!(state = %plan.state.display(), output = %output.display(), kafka, "running");
+    let search = plan.elasticsearch.as_ref();
+    let elasticsearch = search.map_or_else(|| "none".to_owned(), |it| it.urls.join(","));
+    let (state, output) = (plan.state.display(), output.display());
+    tracing::info!(%state, %output, kafka, elasticsearch, "running");
     let stop = Arc::new(AtomicBool::new(false));
     let is_over = AtomicBool::new(false);
     let result = thread::scope(|scope| {

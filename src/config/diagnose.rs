@@ -187,6 +187,13 @@ impl Mistake {
         Self::new(place, format!("{key} {rule}"))
     }
 
+    /// A secret that stands in the configuration itself.
+    pub(super) fn secret(place: Place, key: &str) -> Self {
+        let hint = format!("\"${{NAME}}\" takes it from the environment, {key}_file from a file");
+        let message = format!("{key} must not be the secret itself");
+        Self { hint: Some(hint), ..Self::new(place, message) }
+    }
+
     /// An `http.listen` that is no address, or one that others can reach.
     pub(super) fn bad_listen(place: Place, found: Option<IpAddr>) -> Self {
         let (rule, hint) = match found {

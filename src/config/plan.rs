@@ -13,7 +13,7 @@ use crate::base::keys::{Settings, Value};
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
-use crate::sink::kafka;
+use crate::sink::{Secret, elasticsearch, kafka};
 
 /// The resolved configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,8 @@ pub struct Plan {
     pub ndjson_keep: u64,
     /// `[sink.kafka]`, where that sink is on.
     pub kafka: Option<kafka::Settings>,
+    /// `[sink.elasticsearch]`, where that sink is on.
+    pub elasticsearch: Option<elasticsearch::Settings>,
     /// `http.listen`: where to listen, if anywhere.
     pub listen: Option<SocketAddr>,
     /// `state.dir`.
@@ -90,6 +92,8 @@ impl Plan {
         let (event, entity) = (&tables["event"], &tables["entity"]);
         let state = &tables["state"];
         let kafka = kafka(&tables["sink.kafka"]);
+        let elasticsearch = elasticsearch(&tables["sink.elasticsearch"]);
+        let is_alone = kafka.is_none() && elasticsearch.is_none();
         let names = |log: Log| match tables["source.fields"].get(log.name()) {
             Some(Value::TextList(names)) => Some((log, names.clone())),
             _ => None,
@@ -118,12 +122,13 @@ impl Plan {
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             half_life_us: tables["risk"].micros("half_life"),
-            ndjson: match (tables["sink.ndjson"].get("dir"), &kafka) {
-                (None, Some(_)) => None,
-                (None, None) => Some("./out".into()),
-                (Some(_), _) => Some(tables["sink.ndjson"].text("dir").into()),
+            ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
+                (Some(directory), _) => Some(directory.into()),
+                (None, true) => Some("./out".into()),
+                (None, false) => None,
             },
             kafka,
+            elasticsearch,
             ndjson_max: tables["sink.ndjson"].bytes("max_size"),
             ndjson_keep: tables["sink.ndjson"].integer("keep").unsigned_abs(),
             listen: tables["http"].text("listen").parse().ok(),
@@ -168,8 +173,44 @@ fn kafka(table: &Settings) -> Option<kafka::Settings> {
             .ok()
             .filter(|replicas| *replicas > 0)
             .unwrap_or(-1),
+        password: Secret::of(optional(table, "password"), optional(table, "password_file")),
         options: table.map("options").clone(),
     })
+}
+
+fn elasticsearch(table: &Settings) -> Option<elasticsearch::Settings> {
+    table.get("urls")?;
+    let size = |key| usize::try_from(table.bytes(key)).unwrap_or(usize::MAX);
+    let secret = |key, file| Secret::of(optional(table, key), optional(table, file));
+    Some(elasticsearch::Settings {
+        urls: table.list("urls").to_vec(),
+        index_prefix: table.text("index_prefix").to_owned(),
+        layout: match table.text("layout") {
+            "data_stream" => elasticsearch::Layout::DataStream,
+            _ => elasticsearch::Layout::Daily,
+        },
+        user: optional(table, "user").map(str::to_owned),
+        password: secret("password", "password_file"),
+        api_key: secret("api_key", "api_key_file"),
+        ca: optional(table, "ca").map(PathBuf::from),
+        window: size("window"),
+        connections: usize::try_from(table.integer("connections")).unwrap_or(1),
+        bulk_max: size("bulk_max"),
+        timeout: Duration::from_micros(table.micros("timeout").unsigned_abs()),
+        compress: table.flag("compress"),
+        install: table.flag("install"),
+        shards: table.integer("shards").unsigned_abs(),
+        replicas: table.integer("replicas").unsigned_abs(),
+        options: table.map("options").clone(),
+    })
+}
+
+/// The text of a key that has no default.
+fn optional<'a>(table: &'a Settings, key: &str) -> Option<&'a str> {
+    match table.get(key)? {
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
 }
 
 impl StagePlan {

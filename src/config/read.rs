@@ -16,6 +16,7 @@ use super::unit::{parse_bytes, parse_duration, show_bytes, show_duration};
 use crate::base::keys::{KeyDef, Kind, Settings, Value};
 use crate::document::{Redaction, Rule};
 use crate::record::Log;
+use crate::sink::variable;
 
 /// Longest name of a sensor; it stands in every event.
 const SENSOR_ID_BYTES_MAX: usize = 128;
@@ -340,6 +341,27 @@ impl<'a> Reader<'a> {
                 let addr = text.parse::<SocketAddr>().ok().map(|addr| addr.ip());
                 if addr.is_none_or(|addr| !addr.is_loopback()) {
                     self.push(Mistake::bad_listen(at(), addr));
+                }
+            }
+            ("sink.kafka" | "sink.elasticsearch", "password" | "api_key", Node::Text(text))
+                if variable(text).is_none() =>
+            {
+                let label = format!("{}.{}", section.name, key.name);
+                self.push(Mistake::secret(at(), &label));
+            }
+            ("sink.kafka", "brokers", Node::List(items)) | (_, "urls", Node::List(items))
+                if items.is_empty() =>
+            {
+                let label = format!("{}.{}", section.name, key.name);
+                self.push(Mistake::bad_text(at(), &label, "must name at least one server"));
+            }
+            ("sink.elasticsearch", "index_prefix", Node::Text(text)) => {
+                let fine =
+                    |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+                let is_fine = text.chars().all(fine) && text.len() <= 100;
+                if !is_fine || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+                    let rule = "may have a-z, 0-9, - _ . only, at most 100 bytes";
+                    self.push(Mistake::bad_text(at(), "sink.elasticsearch.index_prefix", rule));
                 }
             }
             ("source.fields", _, Node::List(items)) => self.check_columns(key.name, at(), items),

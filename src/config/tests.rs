@@ -404,12 +404,35 @@ fn every_choice_has_a_meaning() {
         for key in *keys {
             let Kind::Choice(words) = key.kind else { continue };
             let plans = words.iter().map(|word| {
-                plan("", &[&format!("{section}.{}={word}", key.name)]) // panics where one has none
+                // A sink that is off has no meaning.
+                let urls = "sink.elasticsearch.urls=[\"http://127.0.0.1:9200\"]";
+                plan("", &[urls, &format!("{section}.{}={word}", key.name)]) // panics where one has none
             });
             let plans: Vec<_> = plans.collect();
             assert!(plans.windows(2).all(|pair| pair.first() != pair.last()), "{}", key.name);
         }
     }
+}
+
+#[test]
+fn a_secret_does_not_stand_in_the_configuration() {
+    check(
+        "[sink.kafka]\npassword = \"sesame\"\n[sink.elasticsearch]\napi_key = \"sesame\"\n",
+        r#"
+pipeline.toml:2:12: sink.kafka.password must not be the secret itself
+    hint: "${NAME}" takes it from the environment, sink.kafka.password_file from a file
+pipeline.toml:4:11: sink.elasticsearch.api_key must not be the secret itself
+    hint: "${NAME}" takes it from the environment, sink.elasticsearch.api_key_file from a file
+"#,
+    );
+    check(
+        "[sink.kafka]\nbrokers = []\n[sink.elasticsearch]\nindex_prefix = \"A*\"\nurls = []\n",
+        r#"
+pipeline.toml:2:11: sink.kafka.brokers must name at least one server
+pipeline.toml:4:16: sink.elasticsearch.index_prefix may have a-z, 0-9, - _ . only, at most 100 bytes
+pipeline.toml:5:8: sink.elasticsearch.urls must name at least one server
+"#,
+    );
 }
 
 #[test]

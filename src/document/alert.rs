@@ -1,9 +1,11 @@
 //! An alert: what one stage found, why, and the lines behind it.
 
 use crate::base::hash::Id;
+use crate::base::time::Minute;
 use crate::record::{Evidence, Observed, Reason, RecordRef, Scope};
 
 use super::event::write_entity;
+use super::parts::is_far;
 use super::text::{self, Clock};
 
 /// What an alert says beside the evidence.
@@ -17,6 +19,8 @@ pub struct Alert<'a> {
     pub description: &'static str,
     /// What the stage found.
     pub evidence: &'a Evidence,
+    /// The minute in which it counts.
+    pub minute: Minute,
     /// How entities are named.
     pub scope: &'a Scope,
     /// The sensor.
@@ -32,11 +36,20 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     clock.write(evidence.time, out);
     out.extend_from_slice(b"\",\"event\":{\"id\":\"");
     out.extend_from_slice(&alert.id.hex());
-    out.extend_from_slice(b"\",\"kind\":\"alert\",\"dataset\":\"ueba.alert\",\"risk_score\":");
+    out.extend_from_slice(b"\",\"kind\":\"alert\",\"dataset\":\"ueba.alert\"");
+    let is_far = is_far(evidence.time, alert.minute.start());
+    if is_far {
+        text::created(&mut clock, alert.minute.start(), out);
+    }
+    out.extend_from_slice(b",\"risk_score\":");
     text::millionths(out, score * 100);
     out.extend_from_slice(b"},\"observer\":{\"name\":");
     text::string(out, alert.sensor_id.as_bytes(), false);
-    out.extend_from_slice(b",\"product\":\"Zeek\"},\"rule\":{\"name\":");
+    out.extend_from_slice(b",\"product\":\"Zeek\"}");
+    if is_far {
+        out.extend_from_slice(b",\"tags\":[\"timestamp_out_of_range\"]");
+    }
+    out.extend_from_slice(b",\"rule\":{\"name\":");
     text::string(out, alert.detector.as_bytes(), false);
     out.extend_from_slice(b",\"description\":");
     text::string(out, alert.description.as_bytes(), false);

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::base::address::Addr;
-use crate::record::schema::{ColumnId, ORIG_P, RESP_P, conn, dns, files, http};
+use crate::record::schema::{ColumnId, Kind, ORIG_P, RESP_P, conn, dns, files, http};
 use crate::record::{Batch, Log, Sides};
 
 use super::redact::{Hidden, Rule};
@@ -68,7 +68,12 @@ pub(super) fn columns(log: Log) -> &'static [ColumnId] {
 pub(super) struct Ecs {
     log: Log,
     hidden: Hidden,
+    /// Those of its columns that are counts.
+    counts: Vec<ColumnId>,
 }
+
+/// The greatest count that ECS fields hold: they are `long`s. `zeek.*` keeps every digit.
+const COUNT_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// A row, as far as it may be shown.
 #[derive(Clone, Copy)]
@@ -142,7 +147,7 @@ impl Members<'_> {
     fn number(&mut self, key: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.key(key);
-            text::number(self.out, value);
+            text::number(self.out, value.min(COUNT_MAX));
             self.out.push(b',');
         }
     }
@@ -169,7 +174,15 @@ impl Members<'_> {
 
 impl Ecs {
     pub(super) fn new(log: Log, rules: &[Rule]) -> Self {
-        Self { log, hidden: Hidden::new(rules, log) }
+        let is_count = |id: &ColumnId| log.columns()[id.index()].kind == Kind::Count;
+        let counts = columns(log).iter().copied().filter(is_count).collect();
+        Self { log, hidden: Hidden::new(rules, log), counts }
+    }
+
+    /// Whether a count is greater than [`COUNT_MAX`].
+    pub(super) fn is_clamped(&self, batch: &Batch, row: usize) -> bool {
+        let row = Row { batch, row, hidden: &self.hidden };
+        self.counts.iter().any(|id| row.count(*id).is_some_and(|count| count > COUNT_MAX))
     }
 
     /// Appends the members, each with a comma in front.

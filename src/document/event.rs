@@ -2,6 +2,7 @@
 
 use crate::base::hash::Id;
 use crate::base::score::Ppm;
+use crate::base::time::Time;
 use crate::record::schema::ColumnId;
 use crate::record::{Batch, Entity, Log, Scope, Sides};
 
@@ -27,8 +28,10 @@ pub struct EventWriter {
     shown: Shown,
     scope: Scope,
     clock: Clock,
-    /// From `","kind"` to the end of `observer`.
-    middle: Vec<u8>,
+    /// `","kind":…,"dataset":…`
+    dataset: Vec<u8>,
+    /// From the end of `event` to that of `observer`.
+    observer: Vec<u8>,
     /// `,"zeek":{"conn":`
     zeek: Vec<u8>,
     ecs: Ecs,
@@ -47,24 +50,23 @@ pub struct EventRow<'a> {
     pub entity: Option<Entity>,
     /// Scores of record stages.
     pub scores: &'a [(&'static str, Ppm)],
-    /// Whether its time is more than seven days from its lane's.
-    pub is_out_of_range: bool,
+    /// How far its lane has come, where its own time is more than seven days from there.
+    pub read_at: Option<Time>,
 }
 
 impl EventWriter {
     /// A writer for records of `log`, seen by `sensor_id`.
     #[must_use]
     pub fn new(log: Log, sensor_id: &str, shown: Shown, rules: &[Rule], scope: &Scope) -> Self {
-        let mut middle = b"\",\"kind\":\"event\",\"dataset\":\"zeek.".to_vec();
-        middle.extend_from_slice(log.name().as_bytes());
-        middle.extend_from_slice(b"\"},\"observer\":{\"name\":");
-        text::string(&mut middle, sensor_id.as_bytes(), false);
-        middle.extend_from_slice(b",\"product\":\"Zeek\"}");
+        let mut observer = b"},\"observer\":{\"name\":".to_vec();
+        text::string(&mut observer, sensor_id.as_bytes(), false);
+        observer.extend_from_slice(b",\"product\":\"Zeek\"}");
         Self {
             shown,
             scope: scope.clone(),
             clock: Clock::default(),
-            middle,
+            dataset: format!("\",\"kind\":\"event\",\"dataset\":\"zeek.{log}\"").into_bytes(),
+            observer,
             zeek: format!(",\"zeek\":{{\"{log}\":").into_bytes(),
             ecs: Ecs::new(log, rules),
             fields: Fields::new(log, rules),
@@ -84,10 +86,19 @@ impl EventWriter {
         self.clock.write(batch.ts(row), out);
         out.extend_from_slice(b"\",\"event\":{\"id\":\"");
         out.extend_from_slice(&event.id.hex());
-        out.extend_from_slice(&self.middle);
-        if event.is_out_of_range {
-            out.extend_from_slice(b",\"tags\":[\"timestamp_out_of_range\"]");
+        out.extend_from_slice(&self.dataset);
+        if let Some(time) = event.read_at {
+            text::created(&mut self.clock, time, out);
         }
+        out.extend_from_slice(&self.observer);
+        let is_clamped = self.shown != Shown::Zeek && self.ecs.is_clamped(batch, row);
+        let tags: &[u8] = match (event.read_at.is_some(), is_clamped) {
+            (false, false) => b"",
+            (true, false) => b",\"tags\":[\"timestamp_out_of_range\"]",
+            (false, true) => b",\"tags\":[\"count_clamped\"]",
+            (true, true) => b",\"tags\":[\"timestamp_out_of_range\",\"count_clamped\"]",
+        };
+        out.extend_from_slice(tags);
         if self.shown != Shown::Zeek {
             self.ecs.write(batch, row, event.sides, out);
         }

@@ -17,6 +17,6 @@ mod zeek;
 pub use alert::{Alert, write_alert};
 pub use dead_letter::{write_dead_letter, write_rejected};
 pub use event::{EventRow, EventWriter, Shown};
-pub use parts::Parts;
+pub use parts::{Parts, is_far};
 pub use redact::{Hidden, Redaction, Rule};
 pub use risk::{Contribution, RiskState, write_risk};

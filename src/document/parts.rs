@@ -4,13 +4,23 @@
 //! anything that comes from the network; its entity stands in the last `"ueba":{"entity":`, since a
 //! quote inside a string is escaped and nothing of a log comes after `ueba`.
 
-use crate::base::time::Time;
+use crate::base::time::{DAY, Time};
+
+/// Whether the time that a record claims is so far from that of its lane that it is tagged, and
+/// does not decide where its documents go (contract, section 3).
+#[must_use]
+pub const fn is_far(time: Time, lane: Time) -> bool {
+    time.0.abs_diff(lane.0) > 7 * DAY.unsigned_abs()
+}
 
 /// Parts of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
     /// Event time.
     pub time: Time,
+    /// When it counts: `event.created`, which is there where event time is not to be trusted, or
+    /// else event time.
+    pub filed: Time,
     /// `event.id`, 32 hex digits.
     pub id: &'a str,
     /// `event.dataset`: `zeek.conn`, `ueba.alert`, …
@@ -34,7 +44,11 @@ impl<'a> Parts<'a> {
         let id = after("\",\"event\":{\"id\":\"")?;
         after("\",\"kind\":\"")?;
         let dataset = after("\",\"dataset\":\"")?;
-        Some(Self { time, id, dataset, entity: entity(document) })
+        let filed = match after("\",\"created\":\"") {
+            Some(created) => Time::parse_iso(created.as_bytes())?,
+            None => time,
+        };
+        Some(Self { time, filed, id, dataset, entity: entity(document) })
     }
 }
 
@@ -66,7 +80,11 @@ mod tests {
         let parts = Parts::of(hostile.as_bytes()).unwrap();
         assert_eq!((parts.id, parts.dataset), ("9f", "zeek.dns"));
         assert_eq!(parts.entity, Some(br#"host:10.0.0.5@s\"x\\"#.as_slice()));
-        assert_eq!(parts.time, Time::parse_iso(b"2018-03-24T17:15:20.865716Z").unwrap());
+        let time = |text: &str| Time::parse_iso(text.as_bytes()).unwrap();
+        assert_eq!(parts.time, time("2018-03-24T17:15:20.865716Z"));
+        assert_eq!(parts.filed, parts.time);
+        let far = hostile.replace("zeek.dns\"", "zeek.dns\",\"created\":\"2026-01-02T03:04:05Z\"");
+        assert_eq!(Parts::of(far.as_bytes()).unwrap().filed, time("2026-01-02T03:04:05Z"));
         assert_eq!(Parts::of(b"{}"), None);
         assert_eq!(Parts::of(b""), None);
     }

@@ -6,6 +6,14 @@
 
 use crate::base::time::{DAY, Time};
 
+/// Appends `event.created`: when, by the clock of the logs, something was read whose own time is
+/// far from that. It is then the day of this time that an index is chosen by.
+pub(super) fn created(clock: &mut Clock, time: Time, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"created\":\"");
+    clock.write(time, out);
+    out.push(b'"');
+}
+
 /// Appends `text`, quoted; whether it was UTF-8. With `plain`, nothing in it needs escaping.
 #[inline]
 pub(super) fn string(out: &mut Vec<u8>, text: &[u8], plain: bool) -> bool {

@@ -284,6 +284,7 @@ impl Core {
                 detector: plan.def.name,
                 description: plan.def.doc,
                 evidence,
+                minute,
                 scope: &self.identity.scope,
                 sensor_id: &self.identity.sensor_id,
             };

@@ -11,6 +11,7 @@ use crate::record::{Lane, Log};
 use crate::risk::Level;
 
 use super::applier::Applier;
+use super::output::Kind;
 use super::summary::Counts;
 
 /// Upper bounds of a histogram's buckets, in microseconds: fine where the aims are (3, 10 and
@@ -56,6 +57,8 @@ pub struct Files {
     pub lag_bytes: u64,
     /// When everything that was there had been read, unless that is so now.
     pub behind_since: Option<Instant>,
+    /// When the lane looked last: not while it waits for a sink.
+    pub looked: Option<Instant>,
     /// Unread bytes of files that have no name any more.
     pub held_deleted_bytes: u64,
     /// That were cut while they were followed.
@@ -68,19 +71,41 @@ pub struct Files {
     pub missing: u64,
 }
 
+/// A lane that has not looked at its files for so long does not know what was written meanwhile.
+const LOOKS_EVERY: Duration = Duration::from_secs(5);
+
+impl Files {
+    /// Time since everything that was there had been read, as far as the lane knows.
+    #[must_use]
+    pub fn lag(&self, now: Instant) -> Duration {
+        let age = |since: Option<Instant>| since.map_or(Duration::ZERO, |since| now - since);
+        let unseen = age(self.looked);
+        let unseen = if unseen < LOOKS_EVERY { Duration::ZERO } else { unseen };
+        age(self.behind_since).max(unseen)
+    }
+}
+
 /// A sink beyond this machine, in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkStatus {
     /// Whether the server answered when it was last asked.
     pub is_up: bool,
+    /// Documents that it was given, by [`Kind`].
+    pub sent: [u64; Kind::ALL.len()],
     /// Documents that the server has.
     pub acked: u64,
+    /// Of these, documents that it had already.
+    pub duplicates: u64,
     /// Documents that were sent again.
     pub retries: u64,
     /// Documents that became dead letters.
     pub rejected: u64,
     /// Documents that the server does not have yet.
     pub lag: u64,
+    /// Bytes that went over the wire.
+    pub bytes: u64,
+    /// How long requests took.
+    pub requests: Histogram,
 }
 
 /// What a commit keeps of what was counted.

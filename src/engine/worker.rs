@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::clock::now;
 use crate::base::score::Ppm;
 use crate::base::time::{DAY, Minute, Time};
-use crate::document::{EventRow, EventWriter, Hidden, Rule, Shown, write_dead_letter};
+use crate::document::{EventRow, EventWriter, Hidden, Rule, Shown, is_far, write_dead_letter};
 use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files};
 use crate::record::{Batch, Entity, Inside, Log, Scope, Sides, Source};
 use crate::stage::{Deltas, Fold, Input, Output as StageOutput, RecordStage};
@@ -58,12 +58,10 @@ pub struct Worker {
     entities: Vec<Option<Entity>>,
     minutes: Vec<Minute>,
     places: Vec<Time>,
-    out_of_range: Vec<bool>,
+    /// How far the lane had come, for rows that are far from there.
+    read_at: Vec<Option<Time>>,
     scores: Vec<(&'static str, Ppm)>,
 }
-
-/// A row further than this from its lane's time is tagged (contract, section 3).
-const RANGE: i64 = 7 * DAY;
 
 impl Worker {
     /// A worker without stages.
@@ -83,7 +81,7 @@ impl Worker {
             entities: Vec::new(),
             minutes: Vec::new(),
             places: Vec::new(),
-            out_of_range: Vec::new(),
+            read_at: Vec::new(),
             scores: Vec::new(),
         }
     }
@@ -169,7 +167,7 @@ impl Worker {
         self.entities.clear();
         self.minutes.clear();
         self.places.clear();
-        self.out_of_range.clear();
+        self.read_at.clear();
         if watermark.get().is_none() {
             // A lane that was never heard begins where most of its first records are.
             let first = (0..rows.min(Watermark::START_ROWS)).map(|row| Self::place(batch, row));
@@ -194,9 +192,9 @@ impl Worker {
                 minute
             };
             self.minutes.push(counted);
-            let is_far = batch.ts(row).0.abs_diff(now.0) > RANGE.unsigned_abs();
+            let is_far = is_far(batch.ts(row), now);
             out.counts.out_of_range += u64::from(is_far);
-            self.out_of_range.push(is_far);
+            self.read_at.push(is_far.then_some(now));
         }
     }
 
@@ -244,7 +242,7 @@ impl Worker {
                 sides: self.sides[row],
                 entity: self.entities[row],
                 scores: &self.scores,
-                is_out_of_range: self.out_of_range[row],
+                read_at: self.read_at[row],
             };
             self.writer.write(batch, row, &event, &mut out.documents);
             out.counts.events += 1;

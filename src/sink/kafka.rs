@@ -19,7 +19,8 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, Thre
 use crate::document::Parts;
 use crate::engine::Kind;
 
-use super::network::{Network, Shared};
+use super::network::{CannotConfigure, Network, Shared};
+use super::secret::{Secret, from_environment, variable};
 
 /// What the configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,22 +35,10 @@ pub struct Settings {
     pub partitions: i32,
     /// Replicas of its partitions; -1 leaves that to the brokers.
     pub replication: i32,
+    /// `sasl.password`, where it is not among the options.
+    pub password: Option<Secret>,
     /// Whatever else librdkafka knows; `${NAME}` stands for a variable of the environment.
     pub options: BTreeMap<String, String>,
-}
-
-/// Why a producer cannot be made of a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotConfigure {
-    /// What the promises of this sink hang on.
-    #[error("sink.kafka.options.{0}: set by zeek-ueba, so that nothing is lost")]
-    Ours(String),
-    /// A value that is to come from the environment.
-    #[error("sink.kafka.options.{0}: the environment has no variable {1}")]
-    NoVariable(String, String),
-    /// librdkafka does not know it, or was built without it.
-    #[error("sink.kafka: {0}")]
-    Option(String),
 }
 
 /// The sink.
@@ -90,7 +79,8 @@ impl Kafka {
         Self::check(&settings)?;
         let builder = Builder::new().name("kafka".to_owned());
         let thread = builder.spawn(move || sender.run());
-        let thread = thread.map_err(|error| CannotConfigure::Option(error.to_string()))?;
+        let thread =
+            thread.map_err(|error| CannotConfigure::Option(format!("sink.kafka: {error}")))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -100,7 +90,7 @@ impl Kafka {
     /// Says what is wrong.
     pub fn check(settings: &Settings) -> Result<(), CannotConfigure> {
         let producer = configured(settings)?.create::<rdkafka::producer::BaseProducer>();
-        producer.map(drop).map_err(|error| CannotConfigure::Option(error.to_string()))
+        producer.map(drop).map_err(|error| CannotConfigure::Option(format!("sink.kafka: {error}")))
     }
 }
 
@@ -133,15 +123,16 @@ pub(super) fn configured(settings: &Settings) -> Result<ClientConfig, CannotConf
     config.set("log.connection.close", "false");
     for (name, value) in &settings.options {
         if OURS.contains(&name.as_str()) {
-            return Err(CannotConfigure::Ours(name.clone()));
+            return Err(CannotConfigure::Ours(format!("sink.kafka.options.{name}")));
         }
-        let variable = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-        let value = match variable {
-            Some(variable) => environment(variable)
-                .map_err(|_| CannotConfigure::NoVariable(name.clone(), variable.to_owned()))?,
+        let value = match variable(value) {
+            Some(variable) => from_environment(&format!("sink.kafka.options.{name}"), variable)?,
             None => value.clone(),
         };
         config.set(name, value);
+    }
+    if let Some(password) = &settings.password {
+        config.set("sasl.password", password.read("sink.kafka.password")?);
     }
     config.set("bootstrap.servers", settings.brokers.join(","));
     config.set("enable.idempotence", "true");
@@ -151,11 +142,6 @@ pub(super) fn configured(settings: &Settings) -> Result<ClientConfig, CannotConf
     config.set("queue.buffering.max.kbytes", (settings.window / 1024 * 2 + 65_536).to_string());
     config.set("queue.buffering.max.messages", "1000000");
     Ok(config)
-}
-
-#[expect(clippy::disallowed_methods, reason = "secrets come from the environment, as asked for")]
-fn environment(variable: &str) -> Result<String, std::env::VarError> {
-    std::env::var(variable)
 }
 
 /// The topics of this sink, and whether only the latest record of each key matters.
@@ -295,12 +281,12 @@ impl Sender {
                     if let Some(trouble) = &inner.trouble {
                         return Some(trouble.clone());
                     }
-                    if inner.window.has_waiting() {
+                    if inner.window.waiting() > 0 {
                         break;
                     }
                     inner = self.shared.wait(inner, Duration::from_secs(1));
                 }
-                inner.window.take(AT_ONCE)
+                inner.window.take(AT_ONCE, usize::MAX)
             };
             for (number, document) in batch {
                 let Some(parts) = Parts::of(document.bytes()) else {
@@ -361,6 +347,7 @@ mod tests {
             window: 1 << 20,
             partitions: 3,
             replication: -1,
+            password: None,
             options: BTreeMap::new(),
         }
     }

@@ -1,13 +1,16 @@
 //! Floor 6: where documents go.
 
 mod also;
+pub mod elasticsearch;
 pub mod kafka;
 pub mod live;
 mod ndjson;
 mod network;
+mod secret;
 pub mod topics;
 mod window;
 
 pub use also::Also;
 pub use ndjson::{CannotOpen, Ndjson};
-pub use network::{Network, Shared};
+pub use network::{CannotConfigure, Network, Shared};
+pub use secret::{Secret, variable};

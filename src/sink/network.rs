@@ -1,14 +1,17 @@
 //! What all sinks beyond this machine have in common: a window of documents that the server does
 //! not have yet, and dead letters of what it will never take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::base::clock::now;
 use crate::document::write_rejected;
 use crate::engine::{Kind, SinkStatus};
 
-use super::window::Window;
+use super::window::{Document, Window};
 
 /// A sink beyond this machine.
 pub trait Network: Send + Sync + std::fmt::Debug {
@@ -18,6 +21,9 @@ pub trait Network: Send + Sync + std::fmt::Debug {
     /// What it has in common with the others.
     fn shared(&self) -> &Shared;
 }
+
+/// A wait that something else will end.
+const LONG: Duration = Duration::from_secs(1);
 
 /// The state that the engine's threads and the sink's own share.
 #[derive(Debug)]
@@ -32,10 +38,37 @@ pub(super) struct Inner {
     pub(super) status: SinkStatus,
     /// Dead letters that no commit has taken yet, by the number of their document.
     letters: BTreeMap<u64, Vec<u8>>,
+    /// Documents before this number are waited for.
+    wanted: u64,
+    /// When the oldest of those that wait to be sent came.
+    since: Option<Instant>,
+    /// Documents that are sent again later, each with its time.
+    later: BTreeSet<(Instant, u64)>,
     /// Which producer speaks, and why it has to be replaced.
     pub(super) producer: u64,
     pub(super) trouble: Option<String>,
     pub(super) is_closed: bool,
+    /// Whether the servers are known to be ready for documents.
+    pub(super) is_prepared: bool,
+    /// How long the next documents wait that are not taken now.
+    pub(super) pause: Duration,
+}
+
+/// Why a sink cannot be made of a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotConfigure {
+    /// What the promises of a sink hang on.
+    #[error("{0}: set by zeek-ueba, so that nothing is lost")]
+    Ours(String),
+    /// A value that is to come from the environment.
+    #[error("{0}: the environment has no variable {1}")]
+    NoVariable(String, String),
+    /// A file that a key names.
+    #[error("{0}: {1}: {2}")]
+    File(String, PathBuf, io::Error),
+    /// A value that cannot be.
+    #[error("{0}")]
+    Option(String),
 }
 
 impl Shared {
@@ -44,9 +77,14 @@ impl Shared {
             window: Window::new(bytes_max),
             status: SinkStatus::default(),
             letters: BTreeMap::new(),
+            wanted: 0,
+            since: None,
+            later: BTreeSet::new(),
             producer: 0,
             trouble: None,
             is_closed: false,
+            is_prepared: false,
+            pause: LONG,
         };
         Self { inner: Mutex::new(inner), changed: Condvar::new() }
     }
@@ -81,7 +119,9 @@ impl Shared {
         while inner.window.is_full() {
             inner = self.wait(inner, Duration::from_secs(1));
         }
-        inner.window.push(kind, block);
+        let count = inner.window.push(kind, block);
+        inner.status.sent[kind as usize] += count;
+        inner.since.get_or_insert_with(now);
         drop(inner);
         self.tell();
     }
@@ -94,6 +134,8 @@ impl Shared {
     /// Waits until the server has every document before `number`, or never will have it.
     pub fn settled(&self, number: u64) {
         let mut inner = self.lock();
+        inner.want(number);
+        self.tell();
         while inner.window.cursor() < number {
             inner = self.wait(inner, Duration::from_secs(1));
         }
@@ -101,8 +143,12 @@ impl Shared {
 
     /// Waits until the server has everything, at most so long; whether it has.
     pub fn settled_within(&self, at_most: Duration) -> bool {
+        let mut inner = self.lock();
+        let end = inner.window.end();
+        inner.want(end);
+        self.tell();
         let lacks = |inner: &mut Inner| inner.window.cursor() < inner.window.end();
-        let waited = self.changed.wait_timeout_while(self.lock(), at_most, lacks);
+        let waited = self.changed.wait_timeout_while(inner, at_most, lacks);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
@@ -123,6 +169,45 @@ impl Shared {
 }
 
 impl Inner {
+    /// Somebody waits for all documents before `number`.
+    fn want(&mut self, number: u64) {
+        self.wanted = self.wanted.max(number);
+    }
+
+    /// Takes documents to send, as soon as `bytes` of them wait, or one has waited for `linger`, or
+    /// somebody waits for it; else says how long there is nothing to do.
+    pub(super) fn take(
+        &mut self,
+        most: usize,
+        bytes: usize,
+        linger: Duration,
+    ) -> Result<Vec<(u64, Document)>, Duration> {
+        let now = now();
+        while let Some((time, number)) = self.later.first().copied().filter(|it| it.0 <= now) {
+            self.later.remove(&(time, number));
+            self.status.retries += u64::from(self.window.again_one(number));
+            self.since.get_or_insert(time);
+        }
+        let mut wait = self.later.first().map_or(LONG, |(time, _)| *time - now);
+        if self.window.waiting() > 0 {
+            let waited = self.since.map_or(linger, |since| now - since);
+            let is_due = waited >= linger || self.window.next() < self.wanted;
+            if is_due || self.window.waiting() >= bytes {
+                let taken = self.window.take(most, bytes);
+                self.since = (self.window.waiting() > 0).then_some(now);
+                return Ok(taken);
+            }
+            wait = wait.min(linger - waited);
+        }
+        Err(wait)
+    }
+
+    /// Documents are sent again after a while.
+    pub(super) fn postpone(&mut self, numbers: impl IntoIterator<Item = u64>, time: Duration) {
+        let time = now() + time;
+        self.later.extend(numbers.into_iter().map(|number| (time, number)));
+    }
+
     /// The server has a document.
     pub(super) fn acknowledge(&mut self, number: u64) {
         self.status.is_up = true;

@@ -7,7 +7,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 
-use super::kafka::{CannotConfigure, Settings, configured, topic_names};
+use super::kafka::{Settings, configured, topic_names};
+use super::network::CannotConfigure;
 
 /// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,7 +106,7 @@ pub fn make(settings: &Settings, topics: &[Topic]) -> Result<(), CannotAsk> {
 
 fn client(settings: &Settings) -> Result<AdminClient<DefaultClientContext>, CannotAsk> {
     let client = configured(settings)?.create();
-    Ok(client.map_err(|error| CannotConfigure::Option(error.to_string()))?)
+    Ok(client.map_err(|error| CannotConfigure::Option(format!("sink.kafka: {error}")))?)
 }
 
 /// Waits for what a client does on its own thread.

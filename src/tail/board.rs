@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::clock::now;
 use crate::engine::Files;
 use crate::record::{Generation, Lane, Log};
 use crate::zeek::Mode;
@@ -135,7 +136,11 @@ impl Board {
     #[must_use]
     pub fn files(&self) -> BTreeMap<Lane, Files> {
         let board = self.lock();
-        let files = |lane| (lane, board.gauges.get(&lane).copied().unwrap_or_default());
+        // A lane that has not looked yet begins now.
+        let files = |lane| {
+            let gauge = board.gauges.get(&lane).copied().unwrap_or_default();
+            (lane, Files { looked: gauge.looked.or_else(|| Some(now())), ..gauge })
+        };
         Lane::ALL.into_iter().map(files).collect()
     }
 

@@ -301,6 +301,7 @@ impl LaneTail {
         gauge.open = (all().count() + self.waiting.len()) as u64;
         gauge.lag_bytes = all().map(Follow::unread).sum();
         gauge.behind_since = is_behind.then_some(self.caught_up);
+        gauge.looked = self.shown;
         gauge.held_deleted_bytes = all().filter(|it| it.is_unlinked).map(Follow::unread).sum();
     }
 }

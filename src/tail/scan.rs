@@ -282,7 +282,10 @@ impl Scanner {
             return false;
         }
         let mut is_shorter = false;
+        // Asked once: a lane may meet the same content under its live name meanwhile, and then it
+        // is no fork, but claimed.
         let alike = self.board.lock().alike(identity.head);
+        let is_fork = !alike.is_empty();
         for (generation, known) in alike {
             let Ok(fresh) = file.try_clone().and_then(Reader::new) else { return false };
             reader = fresh;
@@ -314,7 +317,6 @@ impl Scanner {
                 return false;
             }
         }
-        let is_fork = !self.board.lock().alike(identity.head).is_empty();
         let mut identity = identity;
         if is_fork {
             identity.generation = identity.head.fork(&differing_line(&file, &identity));

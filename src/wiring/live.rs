@@ -15,9 +15,10 @@ use crate::engine::{
     follow as follow_lanes,
 };
 use crate::record::{Lane, Log};
-use crate::sink::kafka::{CannotConfigure, Kafka};
+use crate::sink::elasticsearch::Elasticsearch;
+use crate::sink::kafka::Kafka;
 use crate::sink::live::{self, Events, Outbox, Rotation, Settled};
-use crate::sink::{CannotOpen as CannotWrite, Network};
+use crate::sink::{CannotConfigure, CannotOpen as CannotWrite, Network};
 use crate::state::{self, Journal, Left, Record, State};
 use crate::tail::{Board, LaneTail, Scanner, Sources};
 
@@ -203,11 +204,17 @@ impl Daemon {
     }
 }
 
-/// The sinks beyond this machine.
-fn networks(plan: &Plan) -> Result<Vec<Arc<dyn Network>>, CannotStart> {
+/// The sinks beyond this machine that are on.
+///
+/// # Errors
+/// When one of them cannot work, whatever servers there are.
+pub fn networks(plan: &Plan) -> Result<Vec<Arc<dyn Network>>, CannotConfigure> {
     let mut networks: Vec<Arc<dyn Network>> = Vec::new();
     if let Some(settings) = &plan.kafka {
         networks.push(Arc::new(Kafka::start(settings.clone())?));
+    }
+    if let Some(settings) = &plan.elasticsearch {
+        networks.push(Arc::new(Elasticsearch::start(settings.clone())?));
     }
     Ok(networks)
 }

@@ -16,10 +16,10 @@ use super::service::append;
 use super::{Daemon, PATIENCE, risky};
 
 /// A payload and its key.
-type Copied = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type Copied = (Vec<u8>, Option<Vec<u8>>);
 
 /// What a topic holds, by event id, each copy of it.
-fn topic(brokers: &str, name: &str) -> BTreeMap<String, Vec<Copied>> {
+pub(super) fn topic(brokers: &str, name: &str) -> BTreeMap<String, Vec<Copied>> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", format!("test.{name}"));
     config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true");
@@ -145,6 +145,32 @@ fn without_a_broker_files_go_on_and_nothing_is_committed() {
     wait(&daemon, &|daemon| daemon.get("/readyz").code == 200);
     assert_eq!(daemon.lines("events.ndjson").len(), 500);
     assert_eq!(topic(&brokers, "zeek-ueba.events").len(), 500);
+}
+
+#[test]
+fn a_pause_for_a_sink_is_seen_as_lag() {
+    let place = TempDir::new().unwrap();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.broker_down(1).unwrap();
+    let mut daemon = Daemon::new(place.path());
+    let brokers = cluster.bootstrap_servers();
+    let sets =
+        [format!("sink.kafka.brokers=[{brokers:?}]"), "sink.kafka.window=\"1MiB\"".to_owned()];
+    daemon.args = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).collect();
+    let (conns, _) = risky(20_000);
+    fs::write(place.path().join("conn.log"), crate::common::conn(&[]) + &conns.concat()).unwrap();
+    daemon.start();
+    let lag = |daemon: &Daemon| daemon.metrics().get("source_lag_seconds{log=\"conn\"}");
+    let until = Instant::now() + PATIENCE;
+    while lag(&daemon) < 5.0 {
+        assert!(Instant::now() < until, "{}", lag(&daemon));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    cluster.broker_up(1).unwrap();
+    while lag(&daemon) > 0.0 {
+        assert!(Instant::now() < until, "{}", lag(&daemon));
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

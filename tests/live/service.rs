@@ -25,7 +25,7 @@ use crate::emulator::world::{Setup, World};
 pub(super) struct Answer {
     pub(super) code: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 /// Sends `request` as it is; `None` if nobody is there.
@@ -51,6 +51,10 @@ impl Daemon {
     fn addr(&self) -> String {
         let path = self.directory.path().join("state/http.addr");
         fs::read_to_string(path).unwrap().trim().to_owned()
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr())
     }
 
     pub(super) fn get(&self, path: &str) -> Answer {
