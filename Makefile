@@ -18,9 +18,10 @@ SECONDS ?= 60
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/zeek-ueba
+VENV := $(TARGET)/tools/python
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test test-all services services-down check fmt clippy doc deny fuzz bench bench-small clean need
+.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny fuzz bench bench-small clean need
 
 all: build
 
@@ -47,17 +48,31 @@ replay: build
 	@if [ -d "$(OUT)-replay" ]; then (cd "$(OUT)-replay" && rm -f $(RESULTS)); fi
 	$(BINARY) replay --output "$(OUT)-replay" "$(or $(ZEEK_LOGS),sample/apt29-day1)"
 
-# The tests run against real servers, started for them.
-test: need
-	@deploy/prometheus/promtool.sh "$(TARGET)/tools" > /dev/null
-	PROMTOOL="$$(deploy/prometheus/promtool.sh "$(TARGET)/tools")" \
-	  BUILD="$(TARGET)" deploy/dev/services.sh with \
+# The tests run against real servers, started for them, and with Prometheus' own checks.
+SERVED = PROMTOOL="$$(deploy/prometheus/promtool.sh "$(TARGET)/tools")" && \
+  env PROMTOOL="$$PROMTOOL" BUILD="$(TARGET)"
+
+test: need python
+	$(CARGO) build --locked --release --example alerts
+	$(SERVED) PYTHON_EXAMPLES="$(abspath $(VENV))/bin/python" deploy/dev/services.sh with \
 	  $(CARGO) test --locked --release --lib --bins --test all
 	$(CARGO) test --locked --release --doc
 
+# A python that examples/alerts.py runs with.
+python: $(VENV)/complete
+
+$(VENV)/complete: examples/requirements.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "python3 with venv is missing: apt-get install python3-venv"; exit 1; }
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+	  --only-binary :all: --require-hashes -r examples/requirements.txt
+	touch $@
+
 # The search sink has to work with both engines.
 test-all: test
-	ENGINE=opensearch BUILD="$(TARGET)" deploy/dev/services.sh with \
+	$(SERVED) ENGINE=opensearch deploy/dev/services.sh with \
 	  $(CARGO) test --locked --release --test all search::
 
 services:

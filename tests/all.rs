@@ -9,6 +9,7 @@ mod bad_input;
 mod common;
 mod documents;
 mod emulator;
+mod examples;
 mod laws;
 mod live;
 mod services;

@@ -4,6 +4,10 @@
 //! anything that comes from the network; its entity stands in the last `"ueba":{"entity":`, since a
 //! quote inside a string is escaped and nothing of a log comes after `ueba`.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::FinderRev;
+
 use crate::base::time::{DAY, Time};
 
 /// Whether the time that a record claims is so far from that of its lane that it is tagged, and
@@ -54,7 +58,8 @@ impl<'a> Parts<'a> {
 
 fn entity(document: &[u8]) -> Option<&[u8]> {
     const BEFORE: &[u8] = b"\"ueba\":{\"entity\":\"";
-    let at = memchr::memmem::rfind(document, BEFORE)?;
+    static LAST: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(BEFORE));
+    let at = LAST.rfind(document)?;
     let text = &document[at + BEFORE.len()..];
     let mut quotes = memchr::memchr_iter(b'"', text);
     // A quote behind an odd number of backslashes is part of the text.

@@ -44,9 +44,6 @@ pub(super) struct Inner {
     since: Option<Instant>,
     /// Documents that are sent again later, each with its time.
     later: BTreeSet<(Instant, u64)>,
-    /// Which producer speaks, and why it has to be replaced.
-    pub(super) producer: u64,
-    pub(super) trouble: Option<String>,
     pub(super) is_closed: bool,
     /// Whether the servers are known to be ready for documents.
     pub(super) is_prepared: bool,
@@ -80,8 +77,6 @@ impl Shared {
             wanted: 0,
             since: None,
             later: BTreeSet::new(),
-            producer: 0,
-            trouble: None,
             is_closed: false,
             is_prepared: false,
             pause: LONG,

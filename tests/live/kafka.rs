@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -145,6 +147,48 @@ fn without_a_broker_files_go_on_and_nothing_is_committed() {
     wait(&daemon, &|daemon| daemon.get("/readyz").code == 200);
     assert_eq!(daemon.lines("events.ndjson").len(), 500);
     assert_eq!(topic(&brokers, "zeek-ueba.events").len(), 500);
+}
+
+#[test]
+fn a_topic_that_is_deleted_and_made_again_gets_what_comes() {
+    let brokers = crate::services::kafka();
+    let place = TempDir::new().unwrap();
+    let prefix = format!("deleted{}", place.path().file_name().unwrap().to_str().unwrap());
+    let (code, text) = says(&brokers, &prefix, &["setup", "kafka"]);
+    assert_eq!(code, Some(0), "{text}");
+    let mut daemon = Daemon::new(place.path());
+    let sets = [
+        format!("sink.kafka.brokers=[{brokers:?}]"),
+        format!("sink.kafka.topic_prefix={prefix:?}"),
+    ];
+    daemon.args = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).collect();
+    let (conns, _) = risky(200);
+    let log = place.path().join("conn.log");
+    fs::write(&log, crate::common::conn(&[]) + &conns[..100].concat()).unwrap();
+    daemon.start();
+    let acked = |daemon: &Daemon| daemon.metrics().get("sink_acked_total{sink=\"kafka\"}");
+    let until = Instant::now() + PATIENCE;
+    while acked(&daemon) < 100.0 {
+        assert!(Instant::now() < until, "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &brokers);
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let events = format!("{prefix}.events");
+    runtime.block_on(admin.delete_topics(&[&events], &AdminOptions::new())).unwrap();
+    append(&log, conns[100..].concat().as_bytes());
+    let (code, text) = says(&brokers, &prefix, &["setup", "kafka"]);
+    assert_eq!(code, Some(0), "{text}");
+    let until = Instant::now() + PATIENCE;
+    let lag = |daemon: &Daemon| daemon.metrics().get("sink_lag_records{sink=\"kafka\"}");
+    while acked(&daemon) < 200.0 || lag(&daemon) > 0.0 {
+        assert!(Instant::now() < until, "{} {}", lag(&daemon), daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    assert!(daemon.lines("dead-letter.ndjson").is_empty());
 }
 
 #[test]
