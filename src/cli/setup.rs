@@ -37,7 +37,8 @@ fn kafka(settings: &kafka::Settings, dry_run: bool) -> Result<String, Failed> {
         let compacted = if topic.is_compacted { ", compacted" } else { "" };
         let said = match (topic.partitions, dry_run) {
             (Some(partitions), _) => {
-                format!("is there, {partitions} partitions{}", remark(topic).unwrap_or_default())
+                let remark = remark(topic, settings.retention).unwrap_or_default();
+                format!("is there, {partitions} partitions{remark}")
             }
             (None, true) => format!("would be made, {} partitions{compacted}", settings.partitions),
             (None, false) => format!("made, {} partitions{compacted}", settings.partitions),
@@ -73,13 +74,16 @@ fn elasticsearch(settings: &elasticsearch::Settings, dry_run: bool) -> Result<St
 }
 
 /// What somebody should know of a topic that is there.
-fn remark(topic: &Topic) -> Option<String> {
-    let cleanup = topic.cleanup.as_deref()?;
-    (topic.is_compacted && !cleanup.contains("compact")).then(|| {
-        format!(
+fn remark(topic: &Topic, wanted: Option<i64>) -> Option<String> {
+    if topic.is_compacted {
+        let cleanup = topic.cleanup.as_deref().filter(|it| !it.contains("compact"))?;
+        return Some(format!(
             "; its cleanup.policy is {cleanup}: only a compacted topic keeps every latest score"
-        )
-    })
+        ));
+    }
+    let wanted = wanted?.to_string();
+    let retention = topic.retention.as_deref().filter(|it| *it != wanted)?;
+    Some(format!("; its retention.ms is {retention}, not {wanted}: kafka-configs changes it"))
 }
 
 /// What stands between the configuration and servers that can be written to.
@@ -91,7 +95,10 @@ pub(super) fn check_servers(plan: &Plan) -> Result<(), Failed> {
         let missing: Vec<&str> = missing.map(|topic| topic.name.as_str()).collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
-            let why = format!("Kafka lacks {missing}: zeek-ueba setup kafka makes them");
+            let why = format!(
+                "Kafka lacks {missing}, or keeps them from this user: zeek-ueba setup kafka makes \
+                 topics"
+            );
             return Err(unavailable(why));
         }
     }

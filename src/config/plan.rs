@@ -173,6 +173,7 @@ fn kafka(table: &Settings) -> Option<kafka::Settings> {
             .ok()
             .filter(|replicas| *replicas > 0)
             .unwrap_or(-1),
+        retention: table.get("retention").map(|_| table.micros("retention") / 1000),
         password: Secret::of(optional(table, "password"), optional(table, "password_file")),
         options: table.map("options").clone(),
     })

@@ -251,6 +251,13 @@ const KAFKA: &[KeyDef] = &[
         example: "",
         doc: "replicas of its partitions; 0 leaves that to the brokers",
     },
+    KeyDef {
+        name: "retention",
+        kind: Kind::Duration { min_us: MINUTE, max_us: 36_500 * DAY },
+        default: None,
+        example: r#""7d""#,
+        doc: "how long the topics of events and alerts keep a record; else the brokers decide",
+    },
     PASSWORD,
     KeyDef {
         name: "password_file",

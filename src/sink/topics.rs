@@ -41,6 +41,8 @@ pub struct Topic {
     pub partitions: Option<usize>,
     /// What `cleanup.policy` is, where it is there and may be asked for.
     pub cleanup: Option<String>,
+    /// What `retention.ms` is, likewise.
+    pub retention: Option<String>,
 }
 
 /// Asks the brokers of `settings` for the topics of this sink: events, alerts, risk.
@@ -56,19 +58,26 @@ pub fn topics(settings: &Settings) -> Result<Vec<Topic>, CannotAsk> {
     for (name, is_compacted) in topic_names(settings) {
         let found = metadata.topics().iter().find(|topic| topic.name() == name);
         let partitions = found.map(|topic| topic.partitions().len());
-        let cleanup = partitions.and_then(|_| cleanup(&client, &name));
-        topics.push(Topic { name, is_compacted, partitions, cleanup });
+        let [cleanup, retention] = match partitions {
+            Some(_) => asked(&client, &name, ["cleanup.policy", "retention.ms"]),
+            None => [None, None],
+        };
+        topics.push(Topic { name, is_compacted, partitions, cleanup, retention });
     }
     Ok(topics)
 }
 
-/// `cleanup.policy` of a topic; nothing where it may not be asked for.
-fn cleanup(client: &AdminClient<DefaultClientContext>, name: &str) -> Option<String> {
+/// Settings of a topic; nothing where they may not be asked for.
+fn asked<const N: usize>(
+    client: &AdminClient<DefaultClientContext>,
+    name: &str,
+    settings: [&str; N],
+) -> [Option<String>; N] {
     let asked = [ResourceSpecifier::Topic(name)];
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let found = wait(client.describe_configs(&asked, &options))?.ok()?;
-    let found = found.into_iter().next()?.ok()?;
-    found.get("cleanup.policy")?.value.clone()
+    let found = wait(client.describe_configs(&asked, &options)).and_then(Result::ok);
+    let found = found.and_then(|found| found.into_iter().next()?.ok());
+    settings.map(|name| found.as_ref()?.get(name)?.value.clone())
 }
 
 /// Makes those of `topics` that are not there.
@@ -78,12 +87,17 @@ fn cleanup(client: &AdminClient<DefaultClientContext>, name: &str) -> Option<Str
 pub fn make(settings: &Settings, topics: &[Topic]) -> Result<(), CannotAsk> {
     let client = client(settings)?;
     let refused = |why: String| CannotAsk::Refused(settings.brokers.join(","), why);
+    let retention = settings.retention.map(|retention| retention.to_string());
     let missing = topics.iter().filter(|topic| topic.partitions.is_none());
     let missing: Vec<NewTopic<'_>> = missing
         .map(|topic| {
             let replication = TopicReplication::Fixed(settings.replication);
             let new = NewTopic::new(&topic.name, settings.partitions, replication);
-            if topic.is_compacted { new.set("cleanup.policy", "compact") } else { new }
+            match &retention {
+                _ if topic.is_compacted => new.set("cleanup.policy", "compact"),
+                Some(retention) => new.set("retention.ms", retention),
+                None => new,
+            }
         })
         .collect();
     if missing.is_empty() {

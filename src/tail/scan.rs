@@ -289,10 +289,18 @@ impl Scanner {
         for (generation, known) in alike {
             let Ok(fresh) = file.try_clone().and_then(Reader::new) else { return false };
             reader = fresh;
-            let Some(running) = resume_any(&mut reader, &known) else {
-                is_shorter |= length(&file) < known.position.check.length;
-                continue;
-            };
+            let mut running = resume_any(&mut reader, &known);
+            if running.is_none() {
+                if length(&file) < known.position.check.length {
+                    is_shorter = true;
+                    continue;
+                }
+                // It may have become long enough only since it was compared: an archiver is at it.
+                let Ok(fresh) = file.try_clone().and_then(Reader::new) else { return false };
+                reader = fresh;
+                running = resume_any(&mut reader, &known);
+            }
+            let Some(running) = running else { continue };
             if known.is_open {
                 return false;
             }

@@ -270,6 +270,15 @@ fn setup_makes_what_is_missing_and_check_says_so() {
     assert_eq!((code, text.matches("is there, 6 partitions\n").count()), (Some(0), 3), "{text}");
     let (code, text) = says(&["check", "--connect"]);
     assert!(code == Some(0) && text.contains("the configuration is fine"), "{code:?} {text}");
+    // What is there is not changed, but told where it is not as asked for.
+    let days = |days: &str| format!("sink.kafka.retention={days:?}");
+    let (code, text) = says(&["setup", "kafka", "--set", &days("3d")]);
+    assert_eq!((code, text.matches("not 259200000").count()), (Some(0), 2), "{text}");
+    let other = format!("{prefix}b");
+    let says = |args: &[&str]| super::kafka::says(&brokers, &other, args);
+    assert_eq!(says(&["setup", "kafka", "--set", &days("3d")]).0, Some(0));
+    let (code, text) = says(&["setup", "kafka", "--set", &days("4d")]);
+    assert_eq!((code, text.matches("is 259200000, not 345600000").count()), (Some(0), 2), "{text}");
 }
 
 #[test]

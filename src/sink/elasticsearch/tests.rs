@@ -59,6 +59,8 @@ struct Server {
     asked: Arc<Mutex<Vec<String>>>,
     /// Bytes of a request that it takes.
     bytes_max: Option<usize>,
+    /// What it says of itself.
+    root: Option<&'static str>,
     /// A document with this in it spoils its request.
     spoils: Option<&'static str>,
 }
@@ -87,6 +89,9 @@ impl Server {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         if parts.uri.path() != "/_bulk" {
             self.asked.lock().unwrap().push(format!("{} {}", parts.method, parts.uri.path()));
+            if let Some(root) = self.root.filter(|_| parts.uri.path() == "/") {
+                return root.into_response();
+            }
             let is_known = parts.method != Method::GET;
             let status = if is_known { StatusCode::OK } else { StatusCode::NOT_FOUND };
             return (status, "{}").into_response();
@@ -322,4 +327,27 @@ proptest! {
         server.fates.lock().unwrap().extend(fates);
         check(&server, count, block, |settings| settings.connections = connections);
     }
+}
+
+#[test]
+fn servers_are_told_apart_and_old_ones_refused() {
+    let look = |root: &'static str| {
+        let server = Server { root: Some(root), ..Server::default() };
+        match setup::look(&settings(&server.start())) {
+            Ok(found) => found.server,
+            Err(error) => error.to_string(),
+        }
+    };
+    let check = |root, expected: &str| {
+        let said = look(root);
+        assert!(said.contains(expected), "{root}: {said}");
+    };
+    check(r#"{"version":{"number":"9.1.0"}}"#, "Elasticsearch 9.1.0");
+    check(r#"{"version":{"number":"7.10.2"}}"#, "Elasticsearch 7.10.2 is too old: 8 or newer");
+    let opensearch = r#"{"version":{"number":"2.19.6","distribution":"opensearch"}}"#;
+    check(opensearch, "OpenSearch 2.19.6");
+    let old = r#"{"version":{"number":"1.3.0","distribution":"opensearch"}}"#;
+    check(old, "OpenSearch 1.3.0 is too old: 2 or newer");
+    check("<html>", "neither Elasticsearch nor OpenSearch: its answer is not JSON");
+    check("{}", "neither Elasticsearch nor OpenSearch: it has no version");
 }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub partitions: i32,
     /// Replicas of its partitions; -1 leaves that to the brokers.
     pub replication: i32,
+    /// Milliseconds that topics of events and alerts keep a record, if not what brokers think.
+    pub retention: Option<i64>,
     /// `sasl.password`, where it is not among the options.
     pub password: Option<Secret>,
     /// Whatever else librdkafka knows; `${NAME}` stands for a variable of the environment.

@@ -18,6 +18,7 @@ fn settings(brokers: &str) -> Settings {
         window: 1 << 20,
         partitions: 3,
         replication: -1,
+        retention: None,
         password: None,
         options: BTreeMap::new(),
     }
