@@ -391,6 +391,32 @@ fn risky(rows: usize) -> (Vec<String>, Vec<String>) {
     ((0..rows).map(conn).collect(), (0..rows).map(http).collect())
 }
 
+/// Follows `conn.log` and `http.log` in `place` while they are written in 40 rounds, killed after each
+/// `every`th of them; how many records were delivered when it was stopped.
+fn killed_now_and_then(daemon: &mut Daemon, place: &Path, every: usize) -> usize {
+    let (conns, https) = risky(2000);
+    fs::write(place.join("conn.log"), crate::common::conn(&[])).unwrap();
+    fs::write(place.join("http.log"), crate::common::http(&["no record"])).unwrap();
+    daemon.start();
+    for (round, (conns, https)) in conns.chunks(50).zip(https.chunks(50)).enumerate() {
+        for (name, rows) in [("conn.log", conns), ("http.log", https)] {
+            append(&place.join(name), rows.concat().as_bytes());
+        }
+        std::thread::sleep(Duration::from_millis(17 * (round as u64 % 13)));
+        if (round + 1).is_multiple_of(every) {
+            daemon.kill();
+            daemon.start();
+        }
+    }
+    let until = Instant::now() + PATIENCE;
+    while daemon.delivered().len() < 4000 {
+        assert!(Instant::now() < until, "{}\n{}", daemon.delivered().len(), daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    daemon.delivered().len()
+}
+
 #[test]
 fn the_journal_gives_the_same_bytes_whenever_the_daemon_was_killed() {
     let place = TempDir::new().unwrap();

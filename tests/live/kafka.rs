@@ -15,7 +15,7 @@ use rdkafka::mocking::MockCluster;
 use tempfile::TempDir;
 
 use super::service::append;
-use super::{Daemon, PATIENCE, risky};
+use super::{Daemon, PATIENCE, killed_now_and_then, risky};
 
 /// A payload and its key.
 pub(super) type Copied = (Vec<u8>, Option<Vec<u8>>);
@@ -61,26 +61,7 @@ fn check(brokers: &str) {
         format!("sink.kafka.topic_prefix={prefix:?}"),
     ]
     .to_vec();
-    let (conns, https) = risky(2000);
-    fs::write(place.path().join("conn.log"), crate::common::conn(&[])).unwrap();
-    fs::write(place.path().join("http.log"), crate::common::http(&["no record"])).unwrap();
-    daemon.start();
-    for (round, (conns, https)) in conns.chunks(50).zip(https.chunks(50)).enumerate() {
-        for (name, rows) in [("conn.log", conns), ("http.log", https)] {
-            append(&place.path().join(name), rows.concat().as_bytes());
-        }
-        std::thread::sleep(Duration::from_millis(11 * (round as u64 % 13)));
-        if round % 4 == 3 {
-            daemon.kill();
-            daemon.start();
-        }
-    }
-    let until = Instant::now() + PATIENCE;
-    while daemon.delivered().len() < 4000 {
-        assert!(Instant::now() < until, "{}\n{}", daemon.delivered().len(), daemon.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    assert_eq!(killed_now_and_then(&mut daemon, place.path(), 4), 4000);
     let mut sizes = Vec::new();
     for kind in ["events", "alerts", "risk"] {
         let text = daemon.bytes(&format!("{kind}.ndjson"));

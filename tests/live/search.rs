@@ -14,8 +14,7 @@ use tempfile::TempDir;
 use ureq::http::Request;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::service::append;
-use super::{Daemon, PATIENCE, risky};
+use super::{Daemon, PATIENCE, killed_now_and_then, risky};
 use crate::services::{Secured, search, secured};
 
 /// A search engine as a test sees it.
@@ -176,23 +175,8 @@ fn files_kafka_and_indices_hold_the_same_whenever_the_daemon_was_killed() {
     {
         daemon.args.extend(["--set".to_owned(), set]);
     }
-    let (conns, https) = risky(2000);
-    fs::write(place.path().join("conn.log"), crate::common::conn(&[])).unwrap();
-    fs::write(place.path().join("http.log"), crate::common::http(&["no record"])).unwrap();
-    daemon.start();
-    for (round, (conns, https)) in conns.chunks(50).zip(https.chunks(50)).enumerate() {
-        for (name, rows) in [("conn.log", conns), ("http.log", https)] {
-            append(&place.path().join(name), rows.concat().as_bytes());
-        }
-        std::thread::sleep(Duration::from_millis(23 * (round as u64 % 13)));
-        if round % 2 == 1 {
-            daemon.kill();
-            daemon.start();
-        }
-    }
+    assert_eq!(killed_now_and_then(&mut daemon, place.path(), 2), 4000);
     assert_eq!(daemon.starts, 21);
-    wait(&daemon, &|daemon| daemon.delivered().len() == 4000);
-    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
     let mut sizes = Vec::new();
     for kind in ["events", "alerts", "risk"] {
         let wrote = written(&daemon.bytes(&format!("{kind}.ndjson")));

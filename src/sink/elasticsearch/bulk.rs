@@ -21,7 +21,7 @@ use crate::sink::window::Document;
 
 /// What is asked; of the answer only what is looked at.
 pub(super) const PATH: &str = concat!(
-    "/_bulk?filter_path=errors,items.*.status,items.*.failure_store,items.*.error.type,",
+    "/_bulk?filter_path=errors,items.*.status,items.*.error.type,",
     "items.*.error.reason,items.*.error.caused_by.reason"
 );
 
@@ -279,7 +279,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// What an answer to a request with these actions means (delivery.md 2.3 as a table in the docs).
+/// What an answer to a request with these actions means (the table of docs/elasticsearch.md).
 pub(super) fn answer(reply: &Reply, actions: &[Action]) -> Answer {
     let said = || said(reply);
     match reply.status {

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
+use super::Settings;
 use super::bulk::said;
 use super::client::{Client, Question, Reply, Silence};
 pub use super::template::Template;
 use super::template::templates;
-use super::{Layout, Settings};
 use crate::sink::network::CannotConfigure;
 
 /// Why servers could not be asked, or do not do what they are asked.
@@ -132,7 +132,6 @@ pub(super) fn install(client: &Client, settings: &Settings) -> Result<Vec<String
         let path = format!("/_index_template/{}", template.name);
         expect(client, "PUT", &path, Some(&template.body))?;
         // An index of today was made by the template of yesterday.
-        let is_stream = settings.layout == Layout::DataStream;
         let options = "allow_no_indices=true&ignore_unavailable=true&expand_wildcards=open";
         let path = format!("/{}/_mapping?{options}", template.pattern);
         let mappings = &template.body["template"]["mappings"];
@@ -141,7 +140,7 @@ pub(super) fn install(client: &Client, settings: &Settings) -> Result<Vec<String
             Err(CannotAsk::Refused { status: 404, .. }) => {}
             Err(error @ CannotAsk::Refused { status: 400, .. }) => {
                 tracing::warn!(
-                    template = template.name, %error, is_stream,
+                    template = template.name, %error,
                     "an index that is there keeps its old mappings; new ones have the new"
                 );
             }
