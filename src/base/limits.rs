@@ -71,6 +71,12 @@ pub const SUBJECT_BYTES_MAX: usize = 256;
 /// Bytes of a uid that a finding carries: Zeek's have 18.
 pub const UID_BYTES_MAX: usize = 64;
 
+/// Bytes of a user's name that are kept: a login name has at most 64, an address of mail 254.
+pub const USER_BYTES_MAX: usize = 256;
+
+/// Bytes of a domain or a user agent that a finding carries for allow-lists.
+pub const NAME_BYTES_MAX: usize = 512;
+
 /// Rows that a stage does not see after it panicked: enough that a hostile host cannot make it
 /// panic often, few enough that a busy sensor misses it for seconds only.
 pub const QUARANTINE_ROWS: u64 = 10_000;

@@ -2,7 +2,7 @@
 
 use crate::base::hash::Id;
 use crate::base::time::Minute;
-use crate::record::{Evidence, Observed, Reason, RecordRef, Scope};
+use crate::record::{Entity, Evidence, Observed, Reason, RecordRef, Scope};
 
 use super::event::write_entity;
 use super::parts::is_far;
@@ -61,9 +61,8 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
         text::string(out, technique.name.as_bytes(), false);
         out.push(b'}');
     });
-    out.extend_from_slice(b"]},\"host\":{\"ip\":[\"");
-    evidence.entity.addr().write(out);
-    out.extend_from_slice(b"\"]}");
+    out.extend_from_slice(b"]}");
+    write_who(&evidence.entity, evidence.names.user.as_ref(), out);
     for (name, addr) in [("source", evidence.source), ("destination", evidence.destination)] {
         if let Some(addr) = addr {
             out.extend_from_slice(format!(",\"{name}\":{{\"ip\":\"").as_bytes());
@@ -72,7 +71,7 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(b",\"ueba\":{\"entity\":");
-    write_entity(evidence.entity, alert.scope, out);
+    write_entity(&evidence.entity, alert.scope, out);
     out.extend_from_slice(b",\"detector\":");
     text::string(out, alert.detector.as_bytes(), false);
     out.extend_from_slice(b",\"score\":");
@@ -86,6 +85,22 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"],\"evidence\":[");
     list(out, &evidence.records, write_record);
     out.extend_from_slice(b"]}}\n");
+}
+
+/// The members of ECS that say who is concerned: the host, the user, or both.
+pub(super) fn write_who(entity: &Entity, user: Option<&Entity>, out: &mut Vec<u8>) {
+    if let Some(addr) = entity.addr() {
+        out.extend_from_slice(b",\"host\":{\"ip\":[\"");
+        addr.write(out);
+        out.extend_from_slice(b"\"]}");
+    }
+    for entity in [Some(entity), user.filter(|user| *user != entity)].into_iter().flatten() {
+        if let Entity::User(name) = entity {
+            out.extend_from_slice(b",\"user\":{\"name\":");
+            text::string(out, name.as_bytes(), false);
+            out.push(b'}');
+        }
+    }
 }
 
 fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8>)) {

@@ -40,7 +40,7 @@ pub struct EventWriter {
 }
 
 /// What an event says beside its record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EventRow<'a> {
     /// Its id.
     pub id: Id,
@@ -114,7 +114,7 @@ impl EventWriter {
 
     fn ueba(&self, event: &EventRow<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"ueba\":{");
-        if let Some(entity) = event.entity {
+        if let Some(entity) = &event.entity {
             out.extend_from_slice(b"\"entity\":");
             write_entity(entity, &self.scope, out);
             out.push(b',');
@@ -136,7 +136,7 @@ impl EventWriter {
 }
 
 /// Appends an entity's id, quoted: with a sensor's name in it, that may need escapes.
-pub(super) fn write_entity(entity: Entity, scope: &Scope, out: &mut Vec<u8>) {
+pub(super) fn write_entity(entity: &Entity, scope: &Scope, out: &mut Vec<u8>) {
     match scope {
         Scope::Network => {
             out.push(b'"');

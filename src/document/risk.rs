@@ -52,14 +52,24 @@ pub fn write_risk(state: &RiskState, scope: &Scope, sensor_id: &str, out: &mut V
         b"\",\"kind\":\"metric\",\"dataset\":\"ueba.risk\"},\"observer\":{\"name\":",
     );
     text::string(out, sensor_id.as_bytes(), false);
-    out.extend_from_slice(b",\"product\":\"Zeek\"},\"host\":{\"ip\":[\"");
-    state.entity.addr().write(out);
-    out.extend_from_slice(b"\"],\"risk\":{\"calculated_score_norm\":");
+    out.extend_from_slice(b",\"product\":\"Zeek\"},");
+    match &state.entity {
+        Entity::Host(addr) => {
+            out.extend_from_slice(b"\"host\":{\"ip\":[\"");
+            addr.write(out);
+            out.extend_from_slice(b"\"]");
+        }
+        Entity::User(name) => {
+            out.extend_from_slice(b"\"user\":{\"name\":");
+            text::string(out, name.as_bytes(), false);
+        }
+    }
+    out.extend_from_slice(b",\"risk\":{\"calculated_score_norm\":");
     text::millionths(out, state.score.0);
     out.extend_from_slice(b",\"calculated_level\":");
     text::string(out, state.level.as_bytes(), false);
     out.extend_from_slice(b"}},\"ueba\":{\"entity\":");
-    write_entity(state.entity, scope, out);
+    write_entity(&state.entity, scope, out);
     out.extend_from_slice(b",\"score\":");
     text::millionths(out, state.score.0);
     out.extend_from_slice(b",\"previous\":");

@@ -273,12 +273,12 @@ impl Core {
             uid: first.map_or_else(String::new, |record| record.uid.clone()),
             id: first.map_or(news.id, |record| record.event_id()),
         };
-        self.ledger.add(minute, evidence.entity, evidence.stage, news.bits, event);
-        let key = (evidence.entity, evidence.stage);
+        self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
+        let key = (evidence.entity.clone(), evidence.stage);
         if self.why.get(&key).is_none_or(|(score, _)| *score < evidence.score) {
             self.why.set(key, (evidence.score, in_words(evidence)), minute);
         }
-        if news.is_alert {
+        if news.is_alert && evidence.may_alert {
             let alert = Alert {
                 id: news.id,
                 detector: plan.def.name,
@@ -370,7 +370,7 @@ impl Core {
     /// Writes the risk document of a change.
     fn tell(&mut self, change: &Change) {
         let identity = &self.identity;
-        let (entity, minute) = (change.entity.addr().to_bytes(), change.minute.0.to_be_bytes());
+        let (entity, minute) = (change.entity.to_bytes(), change.minute.0.to_be_bytes());
         // An entity is told at most once a minute: its ordinal in the bucket is always 0.
         let parts: [&[u8]; 6] = [
             b"risk",
@@ -390,7 +390,7 @@ impl Core {
         let state = RiskState {
             id: crate::base::hash::id(&parts),
             time: change.minute.end(),
-            entity: change.entity,
+            entity: change.entity.clone(),
             score: change.score,
             previous: change.previous,
             level: change.level.name(),
@@ -404,7 +404,7 @@ impl Core {
 
     fn note_peak(&mut self, change: &Change) {
         let module = |share: &Share| {
-            let why = self.why.get(&(change.entity, share.module));
+            let why = self.why.get(&(change.entity.clone(), share.module));
             let why = why.map_or_else(String::new, |(_, words)| words.clone());
             (self.stages[share.module].def.name, share.points, why)
         };

@@ -115,7 +115,7 @@ impl Guard {
                 batch: alone,
                 source: input.source,
                 sides: &input.sides[only.clone()],
-                entities: &input.entities[only.clone()],
+                parties: &input.parties[only.clone()],
                 minutes: &input.minutes[only],
             };
             if !show(row, &one) {
@@ -139,7 +139,7 @@ mod tests {
     use crate::base::score::Ppm;
     use crate::base::time::Minute;
     use crate::record::schema::{ColumnId, conn};
-    use crate::record::{Generation, Log, Sides, Source};
+    use crate::record::{Generation, Log, Parties, Sides, Source};
     use crate::zeek::{Parser, Settings};
 
     /// Panics at 13 bytes; scores what it sees by them.
@@ -182,13 +182,13 @@ mod tests {
             let progress = parser.parse(&text.as_bytes()[at..], size, &mut batch);
             at += progress.consumed;
             let rows = batch.rows();
-            let (sides, entities) = (vec![Sides::default(); rows], vec![None; rows]);
+            let (sides, parties) = (vec![Sides::default(); rows], vec![Parties::default(); rows]);
             let minutes = vec![Minute(0); rows];
             let input = Input {
                 batch: &batch,
                 source: &source,
                 sides: &sides,
-                entities: &entities,
+                parties: &parties,
                 minutes: &minutes,
             };
             guard.score(0, &mut Superstitious, &input, &mut out);

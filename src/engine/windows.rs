@@ -49,13 +49,13 @@ impl Windows {
                 encode(&Saved {
                     minute,
                     stage: name.to_owned(),
-                    entity,
+                    entity: entity.clone(),
                     subject: subject.clone(),
                     value: *value,
                     row: row.clone(),
                 })
             });
-            sink(&encode(&(b'w', minute, name, entity, &subject)), saved.as_deref());
+            sink(&encode(&(b'w', minute, name, &entity, &subject)), saved.as_deref());
         }
     }
 
@@ -120,7 +120,7 @@ impl Windows {
         {
             self.bytes -= cost_of(&subject, &row);
             if let Some(changed) = &mut self.changed {
-                changed.insert((minute, (stage, entity, subject.clone())));
+                changed.insert((minute, (stage, entity.clone(), subject.clone())));
             }
             by_stage.entry(stage).or_default().push(Cell { entity, subject, value, row });
         }

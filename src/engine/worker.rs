@@ -7,8 +7,8 @@ use crate::base::clock::now;
 use crate::base::score::Ppm;
 use crate::base::time::{DAY, Minute, Time};
 use crate::document::{EventRow, EventWriter, Hidden, Rule, Shown, is_far, write_dead_letter};
-use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files};
-use crate::record::{Batch, Entity, Inside, Log, Scope, Sides, Source};
+use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files, http};
+use crate::record::{Batch, Entity, Inside, Log, Parties, Scope, Sides, Source};
 use crate::stage::{Deltas, Fold, Input, Output as StageOutput, RecordStage};
 
 use super::guard::Guard;
@@ -55,7 +55,7 @@ pub struct Worker {
     folds: Vec<(usize, Box<dyn Fold>)>,
     deltas: Deltas,
     sides: Vec<Sides>,
-    entities: Vec<Option<Entity>>,
+    parties: Vec<Parties>,
     minutes: Vec<Minute>,
     places: Vec<Time>,
     /// How far the lane had come, for rows that are far from there.
@@ -78,7 +78,7 @@ impl Worker {
             folds: Vec::new(),
             deltas: Deltas::default(),
             sides: Vec::new(),
-            entities: Vec::new(),
+            parties: Vec::new(),
             minutes: Vec::new(),
             places: Vec::new(),
             read_at: Vec::new(),
@@ -107,7 +107,8 @@ impl Worker {
             Log::Files => {
                 wanted.extend([files::FUID, files::TX_HOSTS, files::RX_HOSTS, files::IS_ORIG]);
             }
-            Log::Dns | Log::Http => {}
+            Log::Http => wanted.push(http::USERNAME),
+            Log::Dns => {}
         }
         if plan.emit != Emit::None {
             wanted.extend(EventWriter::columns(log, plan.shown));
@@ -140,7 +141,7 @@ impl Worker {
             batch,
             source,
             sides: &self.sides,
-            entities: &self.entities,
+            parties: &self.parties,
             minutes: &self.minutes,
         };
         for (index, _, stage, output) in &mut self.stages {
@@ -164,7 +165,7 @@ impl Worker {
     fn locate(&mut self, batch: &Batch, watermark: &mut Watermark, out: &mut Output) {
         let rows = batch.rows();
         self.sides.clear();
-        self.entities.clear();
+        self.parties.clear();
         self.minutes.clear();
         self.places.clear();
         self.read_at.clear();
@@ -176,7 +177,11 @@ impl Worker {
         for row in 0..rows {
             let sides = sides(batch, row);
             self.sides.push(sides);
-            self.entities.push(self.plan.inside.entity(sides));
+            let mut parties = self.plan.inside.parties(sides);
+            if batch.log() == Log::Http {
+                parties.user = batch.text(http::USERNAME, row).and_then(Entity::user);
+            }
+            self.parties.push(parties);
             let place = Self::place(batch, row);
             let now = watermark.observe(place);
             self.places.push(now);
@@ -240,7 +245,7 @@ impl Worker {
             let event = EventRow {
                 id: source.event_prefix.id(batch.lines[row].offset),
                 sides: self.sides[row],
-                entity: self.entities[row],
+                entity: self.parties[row].host(),
                 scores: &self.scores,
                 read_at: self.read_at[row],
             };

@@ -1,4 +1,4 @@
-//! Whom a record concerns: the internal side of it.
+//! Whom a record concerns: the internal side of it, and the user that it names.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::base::address::{Addr, Networks};
+use crate::base::hash;
+use crate::base::limits::USER_BYTES_MAX;
 
 /// Who is scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Entity {
     /// An internal address, `host:10.0.0.5`.
     Host(Addr),
+    /// A user that a log names, `user:alice@corp`; the same on every sensor.
+    User(Arc<str>),
 }
 
 /// Which part of the world an entity's name is unique in.
@@ -26,25 +30,64 @@ pub enum Scope {
 impl Entity {
     /// The address of a host.
     #[must_use]
-    pub const fn addr(self) -> Addr {
-        let Self::Host(addr) = self;
-        addr
+    pub const fn addr(&self) -> Option<Addr> {
+        match self {
+            Self::Host(addr) => Some(*addr),
+            Self::User(_) => None,
+        }
     }
 
-    /// Appends the id of the contract: `host:10.0.0.5` or `host:10.0.0.5@sensor-1`.
-    pub fn write(self, scope: &Scope, out: &mut Vec<u8>) {
-        let Self::Host(addr) = self;
-        out.extend_from_slice(b"host:");
-        addr.write(out);
-        if let Scope::Sensor(sensor) = scope {
-            out.push(b'@');
-            out.extend_from_slice(sensor.as_bytes());
+    /// The user that a log calls `name`: in lower case, and `CORP\\alice` as `alice@corp`. Of a name
+    /// without anything in it there is no user; a very long one keeps its head and gets a hash.
+    #[must_use]
+    pub fn user(name: &[u8]) -> Option<Self> {
+        let name = String::from_utf8_lossy(name).to_lowercase();
+        let name = name.trim();
+        let mut name = match name.split_once('\\') {
+            Some((domain, user)) if !domain.is_empty() && !user.is_empty() => {
+                format!("{user}@{domain}")
+            }
+            _ => name.trim_matches('\\').to_owned(),
+        };
+        if name.len() > USER_BYTES_MAX {
+            let hash = hash::id(&[name.as_bytes()]).to_string();
+            name.truncate(name.floor_char_boundary(USER_BYTES_MAX - hash.len()));
+            name.push_str(&hash);
+        }
+        (!name.is_empty()).then(|| Self::User(name.into()))
+    }
+
+    /// Bytes that no other entity has, for keys and hashes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Host(addr) => addr.to_bytes().to_vec(),
+            // Longer than an address, whatever the name.
+            Self::User(name) => [b"user:            ", name.as_bytes()].concat(),
+        }
+    }
+
+    /// Appends the id of the contract: `host:10.0.0.5`, `host:10.0.0.5@sensor-1` or `user:alice`.
+    pub fn write(&self, scope: &Scope, out: &mut Vec<u8>) {
+        match self {
+            Self::Host(addr) => {
+                out.extend_from_slice(b"host:");
+                addr.write(out);
+                if let Scope::Sensor(sensor) = scope {
+                    out.push(b'@');
+                    out.extend_from_slice(sensor.as_bytes());
+                }
+            }
+            Self::User(name) => {
+                out.extend_from_slice(b"user:");
+                out.extend_from_slice(name.as_bytes());
+            }
         }
     }
 
     /// The id as text.
     #[must_use]
-    pub fn id(self, scope: &Scope) -> String {
+    pub fn id(&self, scope: &Scope) -> String {
         let mut out = Vec::new();
         self.write(scope, &mut out);
         String::from_utf8_lossy(&out).into_owned()
@@ -62,6 +105,25 @@ pub struct Sides {
     pub local_orig: Option<bool>,
     /// What Zeek says of the second (`local_resp`).
     pub local_resp: Option<bool>,
+}
+
+/// Whom a record concerns, of those that are scored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parties {
+    /// The host that opened the connection, if it is internal.
+    pub orig: Option<Addr>,
+    /// The host that answered, likewise.
+    pub resp: Option<Addr>,
+    /// The user that the record names.
+    pub user: Option<Entity>,
+}
+
+impl Parties {
+    /// Whom the event is about: the internal originator, else the internal responder, else nobody.
+    #[must_use]
+    pub fn host(&self) -> Option<Entity> {
+        self.orig.or(self.resp).map(Entity::Host)
+    }
 }
 
 /// The rule that says who is internal.
@@ -88,13 +150,18 @@ impl Inside {
         self.networks.contains(addr) || (!self.given && flag == Some(true))
     }
 
-    /// The internal originator, else the internal responder, else none.
+    /// Those of the two ends that are internal.
     #[must_use]
-    pub fn entity(&self, sides: Sides) -> Option<Entity> {
-        let inside = |addr: Option<Addr>, flag| addr.filter(|&addr| self.holds(addr, flag));
-        let addr = inside(sides.orig, sides.local_orig)
-            .or_else(|| inside(sides.resp, sides.local_resp))?;
-        Some(Entity::Host(if self.by_64 { addr.network_64() } else { addr }))
+    pub fn parties(&self, sides: Sides) -> Parties {
+        let inside = |addr: Option<Addr>, flag| {
+            let addr = addr.filter(|&addr| self.holds(addr, flag))?;
+            Some(if self.by_64 { addr.network_64() } else { addr })
+        };
+        Parties {
+            orig: inside(sides.orig, sides.local_orig),
+            resp: inside(sides.resp, sides.local_resp),
+            user: None,
+        }
     }
 }
 
@@ -119,7 +186,7 @@ mod tests {
             local_orig: Some(flags.0),
             local_resp: Some(flags.1),
         };
-        let entity = Inside::new(networks, true).entity(sides);
+        let entity = Inside::new(networks, true).parties(sides).host();
         let found = entity.map_or_else(|| "none".to_owned(), |entity| entity.id(&Scope::Network));
         assert_eq!(found, expected);
     }
@@ -135,6 +202,20 @@ mod tests {
         check(None, "fd00::1:2:3:4", "9.9.9.9", (false, false), "host:fd00::");
         check(vps, "73.54.23.243", "64.225.56.201", (true, false), "host:64.225.56.201");
         check(vps, "10.0.0.5", "8.8.8.8", (true, false), "none");
+    }
+
+    #[test]
+    fn users_have_one_spelling() {
+        let name = |text: &str| {
+            Entity::user(text.as_bytes()).map_or_else(String::new, |user| user.id(&Scope::Network))
+        };
+        assert_eq!(name("Alice"), "user:alice");
+        assert_eq!(name("CORP\\Alice"), "user:alice@corp");
+        assert_eq!(name("alice@CORP"), "user:alice@corp");
+        assert_eq!((name(""), name(" "), name("\\")), Default::default());
+        assert_eq!(name("\\x"), "user:x");
+        let long = name(&"ä".repeat(4000));
+        assert!(long.len() <= USER_BYTES_MAX + 5 && long != name(&"ä".repeat(4001)));
     }
 
     #[test]

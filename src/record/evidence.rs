@@ -41,6 +41,17 @@ pub struct Reason {
     pub contribution: Ppm,
 }
 
+/// Names that a record has, beside its addresses: what allow-lists may look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The name of the server.
+    pub domain: Option<String>,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+    /// The user.
+    pub user: Option<Entity>,
+}
+
 /// What one stage says of one subject of one entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
@@ -68,4 +79,8 @@ pub struct Evidence {
     pub source: Option<Addr>,
     /// Who answered.
     pub destination: Option<Addr>,
+    /// Names beside them.
+    pub names: Names,
+    /// Whether it may alert: what is found of a user and of its host alerts once, for the host.
+    pub may_alert: bool,
 }

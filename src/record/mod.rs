@@ -14,8 +14,8 @@ pub mod schema;
 
 pub use batch::{Batch, Format, Line, Mark, Member, Reason as RejectReason, Reject};
 pub use column::{Column, Slots, Span};
-pub use entity::{Entity, Inside, Scope, Sides};
-pub use evidence::{Evidence, Observed, Reason, Technique};
+pub use entity::{Entity, Inside, Parties, Scope, Sides};
+pub use evidence::{Evidence, Names, Observed, Reason, Technique};
 pub use header::{Field, Header, Scalar, Shape};
 pub use log::{Lane, Log};
 pub use position::{Generation, RecordRef, Source};

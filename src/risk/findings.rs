@@ -75,7 +75,7 @@ impl Findings {
         length_us: i64,
         alert: Ppm,
     ) -> News {
-        let entity = evidence.entity.addr().to_bytes();
+        let entity = evidence.entity.to_bytes();
         let (start, length) = (evidence.window.0.0.to_be_bytes(), length_us.to_be_bytes());
         let mut parts = identity.to_vec();
         parts.extend_from_slice(&[&entity, &evidence.subject, &start, &length]);

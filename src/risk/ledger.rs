@@ -146,9 +146,9 @@ impl Ledger {
         }
     }
 
-    fn touch(&mut self, entity: Entity) {
+    fn touch(&mut self, entity: &Entity) {
         if let Some(changed) = &mut self.changed {
-            changed.accounts.insert(entity);
+            changed.accounts.insert(entity.clone());
         }
     }
 
@@ -159,19 +159,20 @@ impl Ledger {
             return;
         }
         let waiting = self.pending.entry(minute).or_default();
-        if !waiting.contains_key(&(entity, module)) {
+        let key = (entity, module);
+        if !waiting.contains_key(&key) {
             if self.waiting >= PENDING_MAX {
                 self.dropped += 1;
                 return;
             }
             self.waiting += 1;
         }
-        let pending = waiting.entry((entity, module)).or_default();
+        if let Some(changed) = &mut self.changed {
+            changed.pending.insert((minute, key.0.clone(), module));
+        }
+        let pending = waiting.entry(key).or_default();
         pending.bits = pending.bits.plus(bits);
         keep_strongest(&mut pending.evidence, (bits, event));
-        if let Some(changed) = &mut self.changed {
-            changed.pending.insert((minute, entity, module));
-        }
     }
 
     /// The next minute that has to be closed, be it for its evidence or because a score fades.
@@ -220,41 +221,38 @@ impl Ledger {
         for ((entity, module), pending) in self.pending.remove(&minute).unwrap_or_default() {
             self.waiting -= 1;
             let half_life = self.policy.half_life_us;
-            let account = self.accounts.entry(entity).or_insert_with(|| {
+            let account = self.accounts.entry(entity.clone()).or_insert_with(|| {
                 *self.levels.entry(Level::of(Points(0))).or_default() += 1;
                 Account::default()
             });
             let value = account.values.entry(module).or_default();
             value.take(pending, minute, half_life);
-            touched.insert(entity);
             if let Some(changed) = &mut self.changed {
-                changed.pending.insert((minute, entity, module));
+                changed.pending.insert((minute, entity.clone(), module));
             }
+            touched.insert(entity);
         }
-        while let Some(&(due, entity)) = self.due.first() {
-            if due > minute {
-                break;
-            }
-            self.due.remove(&(due, entity));
+        while self.due.first().is_some_and(|(due, _)| *due <= minute) {
+            let Some((_, entity)) = self.due.pop_first() else { break };
             if let Some(account) = self.accounts.get_mut(&entity) {
                 account.due = None;
             }
             touched.insert(entity);
         }
         for entity in touched {
-            self.look(entity, minute, out);
+            self.look(&entity, minute, out);
         }
         while self.accounts.len() > self.policy.entities_max {
             let Some((_, lowest)) = self.ranks.pop_first() else { break };
-            self.remove(lowest);
+            self.remove(&lowest);
             self.evicted += 1;
         }
     }
 
     /// Tells a score if it has to be told, and says when to look again.
-    fn look(&mut self, entity: Entity, minute: Minute, out: &mut Vec<Change>) {
+    fn look(&mut self, entity: &Entity, minute: Minute, out: &mut Vec<Change>) {
         self.touch(entity);
-        let Some(account) = self.accounts.get(&entity) else { return };
+        let Some(account) = self.accounts.get(entity) else { return };
         let policy = &self.policy;
         let shares = account.shares(minute, policy);
         let score = Points(shares.iter().map(|share| share.points.0).sum());
@@ -264,33 +262,34 @@ impl Ledger {
             || (minute.closes_hour() && score >= Points::ONE);
         if is_news {
             let level = Level::of(score);
-            out.push(Change { entity, minute, score, previous: told, level, shares });
+            let (entity, previous) = (entity.clone(), told);
+            out.push(Change { entity, minute, score, previous, level, shares });
             told = score;
         }
         let (old_rank, old_due) = (account.rank, account.due);
         let due = account.next_look(minute, told, policy);
         let last = account.values.values().map(|value| value.at).max().unwrap_or(i64::MIN);
         let is_over = score == Points(0) && due.is_none();
-        let Some(account) = self.accounts.get_mut(&entity) else { return };
+        let Some(account) = self.accounts.get_mut(entity) else { return };
         let before = std::mem::replace(&mut account.told, told);
         (account.due, account.rank) = (due, (score, last));
         *self.levels.entry(Level::of(before)).or_default() -= 1;
         *self.levels.entry(Level::of(told)).or_default() += 1;
-        self.ranks.remove(&(old_rank, entity));
-        self.ranks.insert(((score, last), entity));
-        old_due.map(|old| self.due.remove(&(old, entity)));
-        due.map(|due| self.due.insert((due, entity)));
+        self.ranks.remove(&(old_rank, entity.clone()));
+        self.ranks.insert(((score, last), entity.clone()));
+        old_due.map(|old| self.due.remove(&(old, entity.clone())));
+        due.map(|due| self.due.insert((due, entity.clone())));
         if is_over {
             self.remove(entity);
         }
     }
 
-    fn remove(&mut self, entity: Entity) {
+    fn remove(&mut self, entity: &Entity) {
         self.touch(entity);
-        if let Some(account) = self.accounts.remove(&entity) {
-            self.ranks.remove(&(account.rank, entity));
+        if let Some(account) = self.accounts.remove(entity) {
+            self.ranks.remove(&(account.rank, entity.clone()));
             *self.levels.entry(Level::of(account.told)).or_default() -= 1;
-            account.due.map(|due| self.due.remove(&(due, entity)));
+            account.due.map(|due| self.due.remove(&(due, entity.clone())));
         }
     }
 }
@@ -452,7 +451,7 @@ mod tests {
             for change in changes {
                 let shares: u64 = change.shares.iter().map(|share| share.points.0).sum();
                 assert_eq!(shares, change.score.0);
-                let (level, entity) = (change.level.name(), change.entity.addr());
+                let (level, entity) = (change.level.name(), change.entity.addr().unwrap());
                 let (score, previous) = (change.score, change.previous);
                 text += &format!("{} {entity} {previous} -> {score} {level}\n", minute.0);
             }

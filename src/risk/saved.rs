@@ -68,8 +68,10 @@ impl Ledger {
             sink(&key, saved.as_deref());
         }
         for (minute, entity, module) in changed.pending {
-            let key = encode(&(b'p', minute, entity, name(module)));
-            let pending = self.pending.get(&minute).and_then(|all| all.get(&(entity, module)));
+            let key = encode(&(b'p', minute, &entity, name(module)));
+            let of = (entity, module);
+            let pending = self.pending.get(&minute).and_then(|all| all.get(&of));
+            let entity = of.0;
             let module = name(module).to_owned();
             let saved = pending
                 .map(|it| encode(&SavedPending { minute, entity, module, pending: it.clone() }));
@@ -92,8 +94,8 @@ impl Ledger {
                 rank: saved.rank,
                 due: saved.due,
             };
-            self.ranks.insert((account.rank, saved.entity));
-            account.due.map(|due| self.due.insert((due, saved.entity)));
+            self.ranks.insert((account.rank, saved.entity.clone()));
+            account.due.map(|due| self.due.insert((due, saved.entity.clone())));
             *self.levels.entry(Level::of(account.told)).or_default() += 1;
             self.accounts.insert(saved.entity, account);
         } else {

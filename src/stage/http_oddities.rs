@@ -9,9 +9,10 @@
 
 use crate::base::address::Addr;
 use crate::base::keys::{KeyDef, Kind, Settings};
+use crate::base::limits::NAME_BYTES_MAX;
 use crate::base::time::DAY;
 use crate::record::schema::{ColumnId, UID, http};
-use crate::record::{Batch, Log, Technique};
+use crate::record::{Batch, Log, Names, Technique};
 
 use super::input::{Finding, Input, Output};
 use super::reasons::Sum;
@@ -31,6 +32,7 @@ pub(super) const STAGE: StageDef = StageDef {
             http::VERSION,
             http::STATUS_CODE,
             http::RESP_MIME_TYPES,
+            http::USER_AGENT,
         ],
     )],
     techniques: WEB,
@@ -117,6 +119,7 @@ impl RecordStage for Oddities {
                 score,
                 reasons,
                 techniques: if mismatch { MASQUERADE } else { WEB },
+                names: names(input, row),
             };
             out.evidence(input, row, finding);
         }
@@ -218,6 +221,16 @@ fn destination(input: &Input<'_>, row: usize) -> Vec<u8> {
         _ => {}
     }
     out
+}
+
+/// The server and the client as the request names them.
+fn names(input: &Input<'_>, row: usize) -> Names {
+    let text = |id| {
+        let text = input.batch.text(id, row).filter(|text| !text.is_empty())?;
+        let text = text.get(..NAME_BYTES_MAX).unwrap_or(text);
+        Some(String::from_utf8_lossy(text).into_owned())
+    };
+    Names { domain: text(http::HOST), user_agent: text(http::USER_AGENT), user: None }
 }
 
 /// Whether a `Host` is an address, with or without a port.

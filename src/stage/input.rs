@@ -9,7 +9,9 @@ use crate::base::limits::{SUBJECT_BYTES_MAX, UID_BYTES_MAX};
 use crate::base::score::Ppm;
 use crate::base::time::{Minute, Time};
 use crate::record::schema::{UID, files};
-use crate::record::{Batch, Entity, Evidence, Log, Reason, RecordRef, Sides, Source, Technique};
+use crate::record::{
+    Batch, Entity, Evidence, Log, Names, Parties, Reason, RecordRef, Sides, Source, Technique,
+};
 
 /// A batch and what the lane knows of its rows.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +23,7 @@ pub struct Input<'a> {
     /// The two ends of each row.
     pub sides: &'a [Sides],
     /// Whom each row concerns.
-    pub entities: &'a [Option<Entity>],
+    pub parties: &'a [Parties],
     /// The minute that each row counts in.
     pub minutes: &'a [Minute],
 }
@@ -59,6 +61,8 @@ pub struct Finding {
     pub reasons: Vec<Reason>,
     /// What an attacker would call it.
     pub techniques: &'static [Technique],
+    /// Names that allow-lists may look at, but for the user.
+    pub names: Names,
 }
 
 /// What one record stage says of one batch.
@@ -86,7 +90,9 @@ impl Output {
 
     /// Says what stands behind the score of a row; of rows that concern nobody nothing is kept.
     pub fn evidence(&mut self, input: &Input<'_>, row: usize, finding: Finding) {
-        let Some(entity) = input.entities[row] else { return };
+        let parties = &input.parties[row];
+        let (host, user) = (parties.host(), parties.user.clone());
+        let Some(entity) = host.clone().or_else(|| user.clone()) else { return };
         let sides = input.sides[row];
         let evidence = Evidence {
             stage: self.stage,
@@ -100,8 +106,16 @@ impl Output {
             records: vec![input.record(row)],
             source: sides.orig,
             destination: sides.resp,
+            names: Names { user: user.clone(), ..finding.names },
+            may_alert: true,
         };
-        self.evidence.push((row, evidence));
+        if let (Some(_), Some(entity)) = (host, user) {
+            let of_user = Evidence { entity, may_alert: false, ..evidence.clone() };
+            self.evidence.push((row, evidence));
+            self.evidence.push((row, of_user));
+        } else {
+            self.evidence.push((row, evidence));
+        }
     }
 
     /// Takes what another output says of its only row as what this one says of `row`.
@@ -168,7 +182,7 @@ impl Deltas {
     /// Adds `value` to the cell of a row's minute, entity and `subject`; of rows that concern
     /// nobody nothing is kept.
     pub fn add(&mut self, input: &Input<'_>, row: usize, subject: &[u8], value: u64) {
-        let Some(entity) = input.entities[row] else { return };
+        let Some(entity) = input.parties[row].host() else { return };
         let sides = input.sides[row];
         self.items.push(Delta {
             stage: self.stage,
@@ -233,7 +247,7 @@ impl Findings {
     pub fn push(&mut self, cell: &Cell, time: Time, finding: Finding) {
         self.items.push(Evidence {
             stage: self.stage,
-            entity: cell.entity,
+            entity: cell.entity.clone(),
             subject: cut(finding.subject),
             time,
             window: finding.window,
@@ -243,6 +257,8 @@ impl Findings {
             records: vec![cell.row.record.clone()],
             source: cell.row.source,
             destination: cell.row.destination,
+            names: finding.names,
+            may_alert: true,
         });
     }
 

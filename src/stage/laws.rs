@@ -7,7 +7,7 @@ use crate::base::keys::{Kind, Settings, Value};
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::{DAY, Minute, Time};
 use crate::record::schema::ColumnId;
-use crate::record::{Batch, Generation, Inside, Log, Sides, Source};
+use crate::record::{Batch, Generation, Inside, Log, Parties, Sides, Source};
 use crate::zeek::{Parser, Settings as Columns};
 
 use super::{Build, Cell, Close, Delta, Deltas, Findings, Input, Output, StageDef, TABLE};
@@ -83,7 +83,7 @@ fn batches(log: Log, text: &str, rows_max: usize) -> Vec<Batch> {
 struct Context {
     source: Arc<Source>,
     sides: Vec<Sides>,
-    entities: Vec<Option<crate::record::Entity>>,
+    parties: Vec<Parties>,
     minutes: Vec<Minute>,
 }
 
@@ -103,7 +103,7 @@ impl Context {
         let inside = Inside::new(None, false);
         Self {
             source: Arc::new(source),
-            entities: sides.iter().map(|sides| inside.entity(*sides)).collect(),
+            parties: sides.iter().map(|sides| inside.parties(*sides)).collect(),
             minutes: rows.map(|row| batch.ts(row).minute()).collect(),
             sides,
         }
@@ -114,7 +114,7 @@ impl Context {
             batch,
             source: &self.source,
             sides: &self.sides,
-            entities: &self.entities,
+            parties: &self.parties,
             minutes: &self.minutes,
         }
     }
@@ -159,7 +159,7 @@ fn closed(close: &mut dyn Close, deltas: &[Delta], from: usize) -> Vec<String> {
     let mut found = Vec::new();
     for (n, delta) in deltas.iter().enumerate() {
         let cell = Cell {
-            entity: delta.entity,
+            entity: delta.entity.clone(),
             subject: delta.subject.clone(),
             value: delta.value,
             row: delta.row.clone(),

@@ -12,7 +12,7 @@ use crate::base::recent::Recent;
 use crate::base::score::Ppm;
 use crate::base::time::{HOUR, Minute, Time};
 use crate::record::schema::{ORIG_P, RESP_P, UID, conn};
-use crate::record::{Entity, Log, Observed, Reason, Technique};
+use crate::record::{Entity, Log, Names, Observed, Reason, Technique};
 
 use super::input::{Cell, Deltas, Finding, Findings, Input};
 use super::{Build, Changes, Close, Combine, Fold, StageDef};
@@ -169,7 +169,8 @@ impl Close for Ladder {
         for cell in cells {
             let duration = i64::try_from(cell.value / 2).unwrap_or(i64::MAX);
             let since = cell.row.ts;
-            let connection = Connection { entity: cell.entity, uid: cell.subject.clone(), since };
+            let connection =
+                Connection { entity: cell.entity.clone(), uid: cell.subject.clone(), since };
             let open = Open { duration, is_closed: cell.value % 2 == 1 };
             if !self.climb(&connection, open, minute) {
                 continue;
@@ -189,6 +190,7 @@ impl Close for Ladder {
                 score,
                 reasons: vec![reason],
                 techniques: TECHNIQUES,
+                names: Names::default(),
             };
             out.push(cell, end, finding);
         }
@@ -196,12 +198,11 @@ impl Close for Ladder {
 
     fn save(&mut self, sink: &mut Changes<'_>) {
         for connection in std::mem::take(&mut self.changed) {
-            let key = [
-                connection.entity.addr().to_bytes().as_slice(),
-                &connection.since.0.to_be_bytes(),
-                &connection.uid,
-            ]
-            .concat();
+            // Only hosts have connections.
+            let addr = connection.entity.addr().unwrap_or_default();
+            let key =
+                [addr.to_bytes().as_slice(), &connection.since.0.to_be_bytes(), &connection.uid]
+                    .concat();
             match self.known.entry(&connection) {
                 Some((spoken, last)) => {
                     sink(&key, Some(&[spoken.to_be_bytes(), last.0.to_be_bytes()].concat()));
