@@ -77,6 +77,16 @@ pub const USER_BYTES_MAX: usize = 256;
 /// Bytes of a domain or a user agent that a finding carries for allow-lists.
 pub const NAME_BYTES_MAX: usize = 512;
 
+/// Servers whose clients are counted, and addresses whose role was learned: more than a network has,
+/// and a scan that is answered must not fill the memory.
+pub const ROLE_SERVERS_MAX: usize = 10_000;
+
+/// Servers whose clients of one minute are kept.
+pub const SIGHTINGS_MAX: usize = 4096;
+
+/// Gaps of a log that are remembered: the longest window looks back five days.
+pub const GAPS_MAX: usize = 64;
+
 /// Rows that a stage does not see after it panicked: enough that a hostile host cannot make it
 /// panic often, few enough that a busy sensor misses it for seconds only.
 pub const QUARANTINE_ROWS: u64 = 10_000;

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod hash;
 pub mod keys;
 pub mod limits;
+pub mod log2;
 pub mod lookup;
 pub mod recent;
 pub mod score;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::read::{Tables, distinct, parse_redact};
+use super::read::{Tables, distinct, network, parse_redact};
 use super::schema::StageKeys;
 use crate::base::keys::{Settings, Value};
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
 use crate::sink::{Secret, elasticsearch, kafka};
+use crate::stage::{Role, RolePolicy};
 
 /// The resolved configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,8 @@ pub struct Plan {
     pub by_64: bool,
     /// `entity.max`.
     pub entities_max: usize,
+    /// `entity.roles` and `entity.role_clients`.
+    pub roles: RolePolicy,
     /// `risk.half_life`, in microseconds.
     pub half_life_us: i64,
     /// `sink.ndjson.dir`, where that sink is on.
@@ -121,6 +124,7 @@ impl Plan {
             by_sensor: entity.text("scope") == "sensor",
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
+            roles: roles(entity),
             half_life_us: tables["risk"].micros("half_life"),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
@@ -149,8 +153,14 @@ impl Plan {
     #[must_use]
     pub fn fingerprint_text(&self) -> String {
         let mut text = format!(
-            "internal {:?}\nentity {} {} {}\nrisk {}\n",
-            self.internal, self.by_sensor, self.by_64, self.entities_max, self.half_life_us
+            "internal {:?}\nentity {} {} {}\nroles {} {:?}\nrisk {}\n",
+            self.internal,
+            self.by_sensor,
+            self.by_64,
+            self.entities_max,
+            self.roles.clients,
+            self.roles.configured,
+            self.half_life_us
         );
         for stage in &self.stages {
             for (key, value) in stage.settings.iter() {
@@ -158,6 +168,16 @@ impl Plan {
             }
         }
         text
+    }
+}
+
+fn roles(entity: &Settings) -> RolePolicy {
+    let role = |name: &str| Role::ALL.into_iter().find(|role| role.name() == name);
+    let told = entity.map("roles").iter();
+    let clients = entity.integer("role_clients");
+    RolePolicy {
+        configured: told.filter_map(|(net, name)| Some((network(net)?.trunc(), role(name)))).collect(),
+        clients: usize::try_from(clients).unwrap_or_default(),
     }
 }
 

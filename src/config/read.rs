@@ -4,7 +4,7 @@
 //! the program belongs to `plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use toml::de::DeValue;
@@ -17,6 +17,7 @@ use crate::base::keys::{KeyDef, Kind, Settings, Value};
 use crate::document::{Redaction, Rule};
 use crate::record::Log;
 use crate::sink::variable;
+use crate::stage::Role;
 
 /// Longest name of a sensor; it stands in every event.
 const SENSOR_ID_BYTES_MAX: usize = 128;
@@ -80,6 +81,15 @@ fn slip_of(field: &str, logs: &[Log]) -> Option<String> {
     let names = columns.chain(ADDED.iter().copied()).filter(|name| name.len() > 2);
     let known: Vec<String> = names.map(str::to_owned).collect();
     nearest(field, &known).filter(|near| *near != field).map(str::to_owned)
+}
+
+/// In `entity.roles`: whatever is learned, it has none.
+pub(super) const NO_ROLE: &str = "none";
+
+/// A network, or one address as a network of its own.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse::<IpNet>().ok().or_else(alone)
 }
 
 /// Networks in one order and spelling, each once: ids depend on them.
@@ -187,7 +197,11 @@ impl<'a> Reader<'a> {
             self.push(Mistake::bad_text(place, label, "has an empty name"));
             return;
         }
-        self.check_alias(label, &entry.value, &text);
+        match key.name {
+            "alias" => self.check_alias(label, &entry.value, &text),
+            "roles" => self.check_role(entry, &text),
+            _ => {}
+        }
         to.extend_map(key.name, name, text);
     }
 
@@ -392,6 +406,20 @@ impl<'a> Reader<'a> {
             && let Some(near) = slip_of(field, &Log::ALL)
         {
             self.push(Mistake::slip(at(), label, field, "no log has", &near));
+        }
+    }
+
+    /// An address or a network has a role.
+    fn check_role(&mut self, entry: &Entry, role: &str) {
+        if let Some(net) = entry.path.last().filter(|net| network(net).is_none()) {
+            let place = self.raw.place(entry.key_at);
+            self.push(Mistake::bad_cidr(place, net));
+        }
+        if role != NO_ROLE && Role::ALL.iter().all(|known| known.name() != role) {
+            let mut known = Role::ALL.map(Role::name).to_vec();
+            known.push(NO_ROLE);
+            let place = self.raw.place(entry.value.at);
+            self.push(Mistake::not_a_choice(place, "entity.roles", role, &known));
         }
     }
 

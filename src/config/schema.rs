@@ -181,6 +181,26 @@ const ENTITY: &[KeyDef] = &[
         example: "",
         doc: "entities with a risk score kept in memory; the lowest, longest quiet goes first",
     },
+    KeyDef {
+        name: "role_clients",
+        kind: Kind::Integer { min: 0, max: 1_000_000 },
+        default: Some("5"),
+        example: "",
+        doc: concat!(
+            "internal clients of one service within a day that make its server a resolver, proxy, ",
+            "mail or update server; 0 learns none"
+        ),
+    },
+    KeyDef {
+        name: "roles",
+        kind: Kind::TextMap,
+        default: Some("{}"),
+        example: r#""10.0.0.53" = "resolver""#,
+        doc: concat!(
+            "addresses or networks that many share: resolver, proxy, nat, mail, update, scanner, ",
+            "or none whatever was learned"
+        ),
+    },
 ];
 
 const RISK: &[KeyDef] = &[KeyDef {

@@ -442,6 +442,7 @@ fn the_fingerprint_is_what_decides_scores() {
         base,
         "internal None\n\
          entity false false 100000\n\
+         roles 5 []\n\
          risk 86400000000\n\
          stage.long-connection.alert 0.6\n\
          stage.long-connection.enabled true\n\

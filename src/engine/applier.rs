@@ -141,9 +141,7 @@ impl Applier {
             counts.bytes += mark.range.end - mark.range.start;
         }
         self.core.note_panics(&output.panics);
-        for delta in output.deltas.drain(..) {
-            self.core.fold(delta);
-        }
+        self.core.fold(output);
         for kind in [Kind::Event, Kind::DeadLetter] {
             output.copy(kind, self.core.blocks.of(kind));
         }

@@ -15,10 +15,11 @@ use crate::base::time::{Minute, Time};
 use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
 use crate::record::{Entity, Evidence, Log, Observed, Scope};
 use crate::risk::{Change, Event, Findings, Ledger, Level, Module, Policy, Share};
-use crate::stage::{self, Close, Combine, Delta, StageDef};
+use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
+use super::census::Census;
 use super::guard::caught;
-use super::output::{Blocks, Kind};
+use super::output::{Blocks, Kind, Output};
 use super::status::Counted;
 use super::summary::{Counts, Peak, Summary};
 use super::windows::Windows;
@@ -75,6 +76,7 @@ pub struct Core {
     stages: Vec<StagePlan>,
     lateness_us: i64,
     windows: Windows,
+    census: Census,
     findings: Findings,
     ledger: Ledger,
     /// Minutes before this one are closed.
@@ -102,6 +104,7 @@ impl Core {
         half_life_us: i64,
         entities_max: usize,
         lateness_us: i64,
+        roles: RolePolicy,
     ) -> Self {
         let module = |plan: &StagePlan| Module { name: plan.def.name, weight: plan.weight };
         let modules = stages.iter().map(module).collect();
@@ -111,6 +114,7 @@ impl Core {
             stages,
             lateness_us,
             windows: Windows::default(),
+            census: Census::new(roles),
             findings: Findings::default(),
             ledger: Ledger::new(policy),
             open: Minute(i64::MIN),
@@ -137,6 +141,7 @@ impl Core {
         let stages = &self.stages;
         self.windows.save(&|index| stages[index].def.name, sink);
         self.findings.save(sink);
+        self.census.save(sink);
         self.ledger.save(sink);
         for plan in &mut self.stages {
             let Some((close, _)) = &mut plan.close else { continue };
@@ -175,6 +180,7 @@ impl Core {
             }
             Some(b'w') => self.windows.load(&index, value),
             Some(b'f') => self.findings.load(key, value),
+            Some(b'n') => self.census.load(key, value),
             Some(b'a' | b'p') => self.ledger.load(key, value),
             Some(b's') => {
                 let wrong = || Damaged("a key of no stage".to_owned());
@@ -248,14 +254,22 @@ impl Core {
         }
     }
 
-    /// Adds what a window stage folded in a lane.
-    pub fn fold(&mut self, mut delta: Delta) {
-        delta.minute = self.in_time(delta.minute);
-        let plan = self.stages.get(delta.stage);
-        let Some((_, combine)) = plan.and_then(|plan| plan.close.as_ref()) else {
-            return;
-        };
-        self.windows.fold(delta, *combine);
+    /// Adds what was folded in a lane: cells of window stages, rows, who served whom.
+    pub(super) fn fold(&mut self, output: &mut Output) {
+        for (minute, rows) in output.minutes.drain(..) {
+            self.census.rows(minute.max(self.open), output.log, rows);
+        }
+        for (minute, role, server, client) in output.sightings.drain(..) {
+            self.census.sighting((minute.max(self.open), role, server, client));
+        }
+        for mut delta in output.deltas.drain(..) {
+            delta.minute = self.in_time(delta.minute);
+            let plan = self.stages.get(delta.stage);
+            let Some((close, combine)) = plan.and_then(|plan| plan.close.as_ref()) else {
+                continue;
+            };
+            self.windows.fold(delta, *combine, |entity| close.knows(entity));
+        }
     }
 
     /// Takes evidence that counts in `minute`: into the risk, and out as an alert if it is one.
@@ -315,8 +329,9 @@ impl Core {
     /// The input is at its end: closes every minute that has something in it, and those before it
     /// in which a score fades.
     pub fn finish(&mut self) {
-        while let Some(last) = self.windows.last().max(self.ledger.last_pending()) {
-            let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };
+        loop {
+            let last = self.windows.last().max(self.ledger.last_pending()).max(self.due());
+            let Some(minute) = self.next().filter(|minute| Some(*minute) <= last) else { break };
             self.close(minute);
         }
         self.summary.evicted = self.evicted();
@@ -324,33 +339,26 @@ impl Core {
     }
 
     fn next(&self) -> Option<Minute> {
-        self.windows.next().into_iter().chain(self.ledger.next()).min()
+        let all = [self.windows.next(), self.census.next(), self.ledger.next(), self.due()];
+        all.into_iter().flatten().min()
+    }
+
+    /// The next minute that a stage wants to close; one in quarantine has to wait.
+    fn due(&self) -> Option<Minute> {
+        let due = |plan: &StagePlan| {
+            let (close, _) = plan.close.as_ref()?;
+            close.due().filter(|_| !self.quarantine.contains_key(plan.def.name))
+        };
+        self.stages.iter().filter_map(due).min()
     }
 
     fn close(&mut self, minute: Minute) {
         self.open = self.open.max(minute);
-        for (index, cells) in self.windows.close(minute) {
-            let name = self.stages[index].def.name;
-            if let Some(left) = self.quarantine.get_mut(name) {
-                *left -= 1;
-                if *left == 0 {
-                    self.quarantine.remove(name);
-                }
-                continue;
-            }
-            let mut findings = stage::Findings::new(index);
-            if let Some((close, _)) = &mut self.stages[index].close {
-                if !caught(|| close.close(minute, &cells, &mut findings)) {
-                    *self.summary.panics.entry(name).or_default() += 1;
-                    self.quarantine.insert(name, QUARANTINE_MINUTES);
-                    continue;
-                }
-                if !self.is_saved {
-                    // Nobody will ask for what changed, so it must not pile up.
-                    close.save(&mut |_, _| {});
-                }
-            }
-            for mut evidence in findings.take() {
+        self.census.close(minute);
+        let mut by_stage = self.windows.close(minute);
+        for index in 0..self.stages.len() {
+            let cells = by_stage.remove(&index).unwrap_or_default();
+            for mut evidence in self.close_stage(index, minute, &cells) {
                 let log = evidence.records.first().map(|record| record.source.log);
                 if let Some(hidden) = log.and_then(|log| self.identity.hidden.get(&log)) {
                     hidden.hide(&mut evidence);
@@ -365,6 +373,35 @@ impl Core {
         }
         self.changes = changes;
         self.open = self.open.max(Minute(minute.0 + 1));
+    }
+
+    /// What a stage finds in the cells of a minute, and in the windows that end with it.
+    fn close_stage(&mut self, index: usize, minute: Minute, cells: &[Cell]) -> Vec<Evidence> {
+        let plan = &mut self.stages[index];
+        let Some((close, _)) = &mut plan.close else { return Vec::new() };
+        if cells.is_empty() && close.due().is_none_or(|due| due > minute) {
+            return Vec::new();
+        }
+        let name = plan.def.name;
+        if let Some(left) = self.quarantine.get_mut(name) {
+            *left -= 1;
+            if *left == 0 {
+                self.quarantine.remove(name);
+            }
+            return Vec::new();
+        }
+        let mut findings = stage::Findings::new(index);
+        let context = self.census.context();
+        if !caught(|| close.close(minute, cells, &context, &mut findings)) {
+            *self.summary.panics.entry(name).or_default() += 1;
+            self.quarantine.insert(name, QUARANTINE_MINUTES);
+            return Vec::new();
+        }
+        if !self.is_saved {
+            // Nobody will ask for what changed, so it must not pile up.
+            close.save(&mut |_, _| {});
+        }
+        findings.take()
     }
 
     /// Writes the risk document of a change.
@@ -466,13 +503,19 @@ mod tests {
     use super::*;
     use crate::base::address::Addr;
     use crate::base::time::MINUTE;
-    use crate::stage::{Cell, TABLE};
+    use crate::stage::{Delta, TABLE};
 
     /// Panics at minute 13; counts the others.
     struct Superstitious(std::sync::mpsc::SyncSender<i64>);
 
     impl Close for Superstitious {
-        fn close(&mut self, minute: Minute, _: &[Cell], _: &mut stage::Findings) {
+        fn close(
+            &mut self,
+            minute: Minute,
+            _: &[Cell],
+            _: &stage::Context<'_>,
+            _: &mut stage::Findings,
+        ) {
             assert!(minute.0 != 13, "thirteen");
             self.0.send(minute.0).unwrap();
         }
@@ -484,7 +527,7 @@ mod tests {
         }
     }
 
-    fn delta(minute: i64) -> Delta {
+    fn delta(minute: i64) -> Output {
         let generation = crate::record::Generation([0; 16]);
         let (log, event_prefix) = (Log::Conn, generation.event_prefix("s", Log::Conn));
         let source = crate::record::Source { log, generation, event_prefix, path: String::new() };
@@ -494,8 +537,12 @@ mod tests {
             uid: String::new(),
         };
         let (ts, entity) = (Time(minute * MINUTE), Entity::Host(Addr::v4(0x0a00_0001)));
-        let row = stage::CellRow { record, ts, source: None, destination: None };
-        Delta { stage: 0, minute: Minute(minute), entity, subject: Vec::new(), value: 1, row }
+        let row = stage::CellRow { record, weight: 1, time: ts, source: None, destination: None };
+        let (minute, amounts, row) = (Minute(minute), [1, 0, 0], Some(row));
+        let delta = Delta { stage: 0, minute, entity, subject: Vec::new(), amounts, row };
+        let mut output = Output::new(Log::Conn);
+        output.deltas.push(delta);
+        output
     }
 
     #[test]
@@ -516,7 +563,8 @@ mod tests {
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
                 };
-                let mut core = Core::new(identity, vec![plan], 3_600_000_000, 1000, 0);
+                let mut core =
+                    Core::new(identity, vec![plan], 3_600_000_000, 1000, 0, RolePolicy::default());
                 core.track();
                 core
             };
@@ -531,7 +579,7 @@ mod tests {
                     });
                     one = again;
                 }
-                one.fold(delta(minute));
+                one.fold(&mut delta(minute));
                 one.advance(Time((minute + 1) * MINUTE));
             }
             let seen: Vec<i64> = seen.try_iter().collect();

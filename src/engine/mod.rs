@@ -6,6 +6,7 @@
 //! module.
 
 mod applier;
+mod census;
 mod core;
 mod guard;
 mod horizon;

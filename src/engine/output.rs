@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits::SINK_BLOCK_BYTES;
 use crate::base::time::{Minute, Time};
 use crate::record::{Evidence, Log, Source};
-use crate::stage::Delta;
+use crate::stage::{Delta, Sighting};
 
 use super::guard::{Guard, Panics, Quarantine};
 use super::summary::Counts;
@@ -54,6 +54,10 @@ pub(super) struct Output {
     /// By item, ascending; with the minute that it counts in.
     pub(super) evidence: Vec<(usize, Minute, Evidence)>,
     pub(super) deltas: Vec<Delta>,
+    /// Rows by the minute that they count in, ascending.
+    pub(super) minutes: Vec<(Minute, u64)>,
+    /// Who served whom.
+    pub(super) sightings: Vec<Sighting>,
     pub(super) counts: Counts,
     /// Bytes of the files read for it.
     pub(super) bytes: u64,
@@ -98,6 +102,8 @@ impl Output {
             documents: Vec::new(),
             evidence: Vec::new(),
             deltas: Vec::new(),
+            minutes: Vec::new(),
+            sightings: Vec::new(),
             counts: Counts::default(),
             bytes: 0,
             panics: Panics::default(),
@@ -119,6 +125,8 @@ impl Output {
         self.documents.clear();
         self.evidence.clear();
         self.deltas.clear();
+        self.minutes.clear();
+        self.sightings.clear();
         self.counts = Counts::default();
         self.bytes = 0;
         self.panics.clear();

@@ -131,9 +131,7 @@ impl Stream {
             let counts = hand.core.summary.logs.entry(output.log).or_default();
             counts.add(&output.counts);
             hand.core.note_panics(&output.panics);
-            for delta in output.deltas.drain(..) {
-                hand.core.fold(delta);
-            }
+            hand.core.fold(&mut output);
             self.current = Some(output);
         }
     }

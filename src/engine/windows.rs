@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::limits::WINDOW_BYTES_MAX;
 use crate::base::time::Minute;
-use crate::record::{Entity, RecordRef};
-use crate::stage::{Cell, CellRow, Combine, Delta};
+use crate::record::Entity;
+use crate::stage::{Amounts, Cell, CellRow, Combine, Delta};
 
 type Key = (usize, Entity, Vec<u8>);
 
 /// Cells by minute, stage, entity and subject.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
-    minutes: BTreeMap<Minute, BTreeMap<Key, (u64, CellRow)>>,
+    minutes: BTreeMap<Minute, BTreeMap<Key, (Amounts, Option<CellRow>)>>,
     bytes: usize,
     dropped: u64,
     /// What changed since the last [`Windows::save`], if anybody saves.
@@ -29,8 +29,8 @@ struct Saved {
     stage: String,
     entity: Entity,
     subject: Vec<u8>,
-    value: u64,
-    row: CellRow,
+    amounts: Amounts,
+    row: Option<CellRow>,
 }
 
 impl Windows {
@@ -45,13 +45,13 @@ impl Windows {
             let cell = self.minutes.get(&minute).and_then(|cells| cells.get(&key));
             let (stage, entity, subject) = key;
             let name = name(stage);
-            let saved = cell.map(|(value, row)| {
+            let saved = cell.map(|(amounts, row)| {
                 encode(&Saved {
                     minute,
                     stage: name.to_owned(),
                     entity: entity.clone(),
                     subject: subject.clone(),
-                    value: *value,
+                    amounts: *amounts,
                     row: row.clone(),
                 })
             });
@@ -69,37 +69,36 @@ impl Windows {
         let Some(stage) = index(&saved.stage) else { return Ok(()) };
         let key = (stage, saved.entity, saved.subject);
         let minute = self.minutes.entry(saved.minute).or_default();
-        self.bytes += cost(&key, &saved.row);
-        minute.insert(key, (saved.value, saved.row));
+        self.bytes += cost(&key, saved.row.as_ref());
+        minute.insert(key, (saved.amounts, saved.row));
         Ok(())
     }
 
-    /// Adds a delta to its cell. Where there is no room for another cell it is counted instead.
-    pub(super) fn fold(&mut self, delta: Delta, combine: Combine) {
+    /// Adds a delta to its cell. Where there is no room for another cell it is counted instead;
+    /// strangers, of which `is_known` does not know, get half of the room.
+    pub(super) fn fold(
+        &mut self,
+        delta: Delta,
+        combine: Combine,
+        is_known: impl FnOnce(&Entity) -> bool,
+    ) {
         let cells = self.minutes.entry(delta.minute).or_default();
         let key = (delta.stage, delta.entity, delta.subject);
         if let Some(changed) = &mut self.changed {
             changed.insert((delta.minute, key.clone()));
         }
-        if let Some((value, row)) = cells.get_mut(&key) {
-            let Combine::Max = combine;
-            // Of equals the row that stands first, whichever lane or file came first.
-            let rank = |value: u64, row: &CellRow| {
-                let RecordRef { source, offset, uid } = &row.record;
-                (std::cmp::Reverse(value), row.ts, uid.clone(), source.generation, *offset)
-            };
-            if rank(delta.value, &delta.row) < rank(*value, row) {
-                (*value, *row) = (delta.value, delta.row);
-            }
+        if let Some((amounts, row)) = cells.get_mut(&key) {
+            combine.add((amounts, row), (delta.amounts, delta.row));
             return;
         }
-        let cost = cost(&key, &delta.row);
-        if self.bytes + cost > WINDOW_BYTES_MAX {
+        let cost = cost(&key, delta.row.as_ref());
+        let is_full = self.bytes + cost > WINDOW_BYTES_MAX;
+        if is_full || (self.bytes + cost > WINDOW_BYTES_MAX / 2 && !is_known(&key.1)) {
             self.dropped += 1;
             return;
         }
         self.bytes += cost;
-        cells.insert(key, (delta.value, delta.row));
+        cells.insert(key, (delta.amounts, delta.row));
     }
 
     /// The next minute that has cells.
@@ -115,14 +114,14 @@ impl Windows {
     /// Takes the cells of a minute, by stage.
     pub(super) fn close(&mut self, minute: Minute) -> BTreeMap<usize, Vec<Cell>> {
         let mut by_stage: BTreeMap<usize, Vec<Cell>> = BTreeMap::new();
-        for ((stage, entity, subject), (value, row)) in
+        for ((stage, entity, subject), (amounts, row)) in
             self.minutes.remove(&minute).unwrap_or_default()
         {
-            self.bytes -= cost_of(&subject, &row);
+            self.bytes -= cost_of(&subject, row.as_ref());
             if let Some(changed) = &mut self.changed {
                 changed.insert((minute, (stage, entity.clone(), subject.clone())));
             }
-            by_stage.entry(stage).or_default().push(Cell { entity, subject, value, row });
+            by_stage.entry(stage).or_default().push(Cell { entity, subject, amounts, row });
         }
         by_stage
     }
@@ -133,11 +132,12 @@ impl Windows {
     }
 }
 
-fn cost((_, _, subject): &Key, row: &CellRow) -> usize {
+fn cost((_, _, subject): &Key, row: Option<&CellRow>) -> usize {
     cost_of(subject, row)
 }
 
 /// The bytes that a cell takes, with its place in the map, and once more where it is to be saved.
-fn cost_of(subject: &[u8], row: &CellRow) -> usize {
-    2 * (size_of::<Key>() + subject.len()) + size_of::<CellRow>() + row.record.uid.len() + 64
+fn cost_of(subject: &[u8], row: Option<&CellRow>) -> usize {
+    let uid = row.map_or(0, |row| row.record.uid.len());
+    2 * (size_of::<Key>() + subject.len()) + size_of::<CellRow>() + uid + 64
 }

@@ -9,7 +9,9 @@ use crate::base::time::{DAY, Minute, Time};
 use crate::document::{EventRow, EventWriter, Hidden, Rule, Shown, is_far, write_dead_letter};
 use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files, http};
 use crate::record::{Batch, Entity, Inside, Log, Parties, Scope, Sides, Source};
-use crate::stage::{Deltas, Fold, Input, Output as StageOutput, RecordStage};
+use crate::stage::{
+    Deltas, Fold, Input, Output as StageOutput, RecordStage, sighting_columns, sightings,
+};
 
 use super::guard::Guard;
 use super::output::{Item, Output};
@@ -110,6 +112,7 @@ impl Worker {
             Log::Http => wanted.push(http::USERNAME),
             Log::Dns => {}
         }
+        wanted.extend(sighting_columns(log));
         if plan.emit != Emit::None {
             wanted.extend(EventWriter::columns(log, plan.shown));
         }
@@ -155,6 +158,15 @@ impl Worker {
             out.spent.push((*index, begun.elapsed()));
         }
         out.deltas.extend(self.deltas.take());
+        if batch.log() != Log::OpenConn {
+            sightings(&input, &mut out.sightings);
+        }
+        for minute in &self.minutes {
+            match out.minutes.last_mut() {
+                Some((last, rows)) if last == minute => *rows += 1,
+                _ => out.minutes.push((*minute, 1)),
+            }
+        }
         self.write(batch, source, start, out);
         out.counts.records += batch.rows() as u64;
         out.counts.lines += (batch.rows() + batch.rejects.len()) as u64;

@@ -1,11 +1,13 @@
 //! What stages are given and what they give back.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Combine;
 use crate::base::address::Addr;
-use crate::base::limits::{SUBJECT_BYTES_MAX, UID_BYTES_MAX};
+use crate::base::limits::{EVIDENCE_MAX, SUBJECT_BYTES_MAX, UID_BYTES_MAX};
 use crate::base::score::Ppm;
 use crate::base::time::{Minute, Time};
 use crate::record::schema::{UID, files};
@@ -136,7 +138,10 @@ impl Output {
     }
 }
 
-/// What one row adds to a cell.
+/// What a cell holds: up to three numbers, whose meaning is the stage's.
+pub type Amounts = [u64; 3];
+
+/// What some rows add to a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
     /// The stage's place in the table.
@@ -148,9 +153,9 @@ pub struct Delta {
     /// What it is about.
     pub subject: Vec<u8>,
     /// How much.
-    pub value: u64,
-    /// The row, for the evidence.
-    pub row: CellRow,
+    pub amounts: Amounts,
+    /// The row behind it, for the evidence; sums that need none have none.
+    pub row: Option<CellRow>,
 }
 
 /// The row that a cell points to.
@@ -158,12 +163,52 @@ pub struct Delta {
 pub struct CellRow {
     /// Where it stands.
     pub record: RecordRef,
-    /// Its `ts`.
-    pub ts: Time,
+    /// How much it has alone.
+    pub weight: u64,
+    /// Its time: its `ts`, or, where the stage counts what has ended, when that was.
+    pub time: Time,
     /// Who opened the connection.
     pub source: Option<Addr>,
     /// Who answered.
     pub destination: Option<Addr>,
+}
+
+impl CellRow {
+    /// The place of a row of `weight`.
+    #[must_use]
+    pub fn new(input: &Input<'_>, row: usize, weight: u64, time: Time) -> Self {
+        let sides = input.sides[row];
+        let (source, destination) = (sides.orig, sides.resp);
+        Self { record: input.record(row), weight, time, source, destination }
+    }
+
+    /// Whether it stands for a cell rather than `other`: the heaviest does, and of equals the first,
+    /// told by what stands in the log, so that neither the order of lanes nor that of files matters.
+    #[must_use]
+    pub fn outranks(&self, other: &Self) -> bool {
+        let rank = |row: &Self| (std::cmp::Reverse(row.weight), row.time);
+        let place = |row: &Self| (row.record.source.generation, row.record.offset);
+        let (a, b) = (&self.record.uid, &other.record.uid);
+        rank(self).cmp(&rank(other)).then_with(|| a.cmp(b)).then(place(self).cmp(&place(other)))
+            == Ordering::Less
+    }
+}
+
+impl Combine {
+    /// Adds what other rows say to what a cell holds.
+    pub fn add(self, cell: (&mut Amounts, &mut Option<CellRow>), more: (Amounts, Option<CellRow>)) {
+        let ((amounts, row), (more, other)) = (cell, more);
+        for (amount, more) in amounts.iter_mut().zip(more) {
+            *amount = match self {
+                Self::Max => more.max(*amount),
+                Self::Sum => more.saturating_add(*amount),
+            };
+        }
+        let outranks = |other: &CellRow| row.as_ref().is_none_or(|row| other.outranks(row));
+        if let Some(other) = other.filter(outranks) {
+            *row = Some(other);
+        }
+    }
 }
 
 /// What the window stages of a lane fold out of one batch.
@@ -179,24 +224,16 @@ impl Deltas {
         self.stage = stage;
     }
 
-    /// Adds `value` to the cell of a row's minute, entity and `subject`; of rows that concern
-    /// nobody nothing is kept.
-    pub fn add(&mut self, input: &Input<'_>, row: usize, subject: &[u8], value: u64) {
-        let Some(entity) = input.parties[row].host() else { return };
-        let sides = input.sides[row];
-        self.items.push(Delta {
-            stage: self.stage,
-            minute: input.minutes[row],
-            entity,
-            subject: cut(subject.to_vec()),
-            value,
-            row: CellRow {
-                record: input.record(row),
-                ts: input.batch.ts(row),
-                source: sides.orig,
-                destination: sides.resp,
-            },
-        });
+    /// Adds to the cell of a minute, an entity and a `subject`.
+    pub fn add(
+        &mut self,
+        (minute, entity): (Minute, Entity),
+        subject: &[u8],
+        amounts: Amounts,
+        row: Option<CellRow>,
+    ) {
+        let (stage, subject) = (self.stage, cut(subject.to_vec()));
+        self.items.push(Delta { stage, minute, entity, subject, amounts, row });
     }
 
     /// How many there are.
@@ -211,8 +248,8 @@ impl Deltas {
     }
 
     /// Takes everything.
-    pub fn take(&mut self) -> Vec<Delta> {
-        std::mem::take(&mut self.items)
+    pub fn take(&mut self) -> std::vec::Drain<'_, Delta> {
+        self.items.drain(..)
     }
 }
 
@@ -224,9 +261,9 @@ pub struct Cell {
     /// What it is about.
     pub subject: Vec<u8>,
     /// How much.
-    pub value: u64,
-    /// The row behind it.
-    pub row: CellRow,
+    pub amounts: Amounts,
+    /// The row that stands for it.
+    pub row: Option<CellRow>,
 }
 
 /// What one window stage says of one closed minute.
@@ -243,20 +280,22 @@ impl Findings {
         Self { stage, items: Vec::new() }
     }
 
-    /// Says what a cell means; `time` is when the latest record behind it was written.
-    pub fn push(&mut self, cell: &Cell, time: Time, finding: Finding) {
+    /// Says what was found of an entity; `rows` stand behind it, the heaviest first, and `time` is
+    /// when the latest of them was written.
+    pub fn push(&mut self, entity: &Entity, rows: &[&CellRow], time: Time, finding: Finding) {
+        let first = rows.first();
         self.items.push(Evidence {
             stage: self.stage,
-            entity: cell.entity.clone(),
+            entity: entity.clone(),
             subject: cut(finding.subject),
             time,
             window: finding.window,
             score: finding.score,
             reasons: finding.reasons,
             techniques: finding.techniques,
-            records: vec![cell.row.record.clone()],
-            source: cell.row.source,
-            destination: cell.row.destination,
+            records: rows.iter().take(EVIDENCE_MAX).map(|row| row.record.clone()).collect(),
+            source: first.and_then(|row| row.source),
+            destination: first.and_then(|row| row.destination),
             names: finding.names,
             may_alert: true,
         });

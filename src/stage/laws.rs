@@ -1,16 +1,19 @@
 //! What every stage in the table is held to, without a line of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::keys::{Kind, Settings, Value};
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::{DAY, Minute, Time};
 use crate::record::schema::ColumnId;
-use crate::record::{Batch, Generation, Inside, Log, Parties, Sides, Source};
+use crate::record::{Batch, Evidence, Generation, Inside, Log, Parties, Sides, Source};
 use crate::zeek::{Parser, Settings as Columns};
 
-use super::{Build, Cell, Close, Delta, Deltas, Findings, Input, Output, StageDef, TABLE};
+use super::{
+    Build, Cell, Close, Context, Delta, Deltas, Findings, Gaps, Input, Output, Roles, StageDef,
+    TABLE,
+};
 
 /// The defaults of a stage.
 fn settings(stage: &StageDef) -> Settings {
@@ -21,6 +24,7 @@ fn settings(stage: &StageDef) -> Settings {
             Kind::Flag => Value::Flag(text == "true"),
             Kind::Integer { .. } => Value::Integer(text.parse().unwrap()),
             Kind::Real { .. } => Value::Real(text.parse().unwrap()),
+            Kind::Bytes { .. } => Value::Bytes(1 << 20),
             other => panic!("{other:?}: teach this test the kind"),
         };
         settings.insert(key.name, value);
@@ -80,14 +84,14 @@ fn batches(log: Log, text: &str, rows_max: usize) -> Vec<Batch> {
 }
 
 /// What a stage needs beside the batch.
-struct Context {
+struct Place {
     source: Arc<Source>,
     sides: Vec<Sides>,
     parties: Vec<Parties>,
     minutes: Vec<Minute>,
 }
 
-impl Context {
+impl Place {
     fn new(batch: &Batch) -> Self {
         let log = batch.log();
         let generation = Generation::new(log, b"", b"");
@@ -127,7 +131,7 @@ fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String
     let mut out = Output::default();
     let mut found = Vec::new();
     for batch in batches(log, text, rows_max) {
-        let context = Context::new(&batch);
+        let context = Place::new(&batch);
         out.begin(0, batch.rows());
         built.score(&context.input(&batch), &mut out);
         found.extend(out.scores().iter().map(|score| format!("{score:?}")));
@@ -141,32 +145,41 @@ fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String
     found
 }
 
-fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<Delta> {
-    let Build::Window { fold, .. } = stage.build else { return Vec::new() };
+/// The cells that some records make, in the order of minute, entity and subject.
+fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<(Minute, Cell)> {
+    let Build::Window { fold, combine, .. } = stage.build else { return Vec::new() };
     let mut built = fold(&settings(stage));
-    let mut found = Vec::new();
+    let mut cells = BTreeMap::new();
     for batch in batches(log, text, rows_max) {
-        let context = Context::new(&batch);
+        let context = Place::new(&batch);
         let mut deltas = Deltas::default();
         built.fold(&context.input(&batch), &mut deltas);
-        found.extend(deltas.take());
+        for Delta { minute, entity, subject, amounts, row, .. } in deltas.take() {
+            let cell = cells.entry((minute, entity, subject)).or_insert(([0; 3], None));
+            combine.add((&mut cell.0, &mut cell.1), (amounts, row));
+        }
     }
-    found
+    let cell = |((minute, entity, subject), (amounts, row))| {
+        (minute, Cell { entity, subject, amounts, row })
+    };
+    cells.into_iter().map(cell).collect()
+}
+
+/// What a stage finds in a cell when its minute closes.
+fn close_one(close: &mut dyn Close, minute: Minute, cell: &Cell) -> Vec<Evidence> {
+    let (roles, gaps) = (Roles::default(), Gaps::default());
+    let context = Context { roles: &roles, gaps: &gaps };
+    let mut findings = Findings::new(0);
+    close.close(minute, std::slice::from_ref(cell), &context, &mut findings);
+    findings.take()
 }
 
 /// Closes one minute after another with these cells; what is found, as text.
-fn closed(close: &mut dyn Close, deltas: &[Delta], from: usize) -> Vec<String> {
+fn closed(close: &mut dyn Close, cells: &[(Minute, Cell)], from: usize) -> Vec<String> {
     let mut found = Vec::new();
-    for (n, delta) in deltas.iter().enumerate() {
-        let cell = Cell {
-            entity: delta.entity.clone(),
-            subject: delta.subject.clone(),
-            value: delta.value,
-            row: delta.row.clone(),
-        };
-        let mut findings = Findings::new(0);
-        close.close(Minute((from + n) as i64), &[cell], &mut findings);
-        found.extend(findings.take().iter().map(|evidence| format!("{evidence:?}")));
+    for (n, (_, cell)) in cells.iter().enumerate() {
+        let evidence = close_one(close, Minute((from + n) as i64), cell);
+        found.extend(evidence.iter().map(|evidence| format!("{evidence:?}")));
     }
     found
 }
@@ -264,7 +277,7 @@ fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
         let mut settings = settings(stage);
         settings.insert(key.name, Value::Integer(10));
         for log in logs(stage) {
-            let mut deltas = folded(stage, log, &lines(log, 400), BATCH_ROWS_MAX);
+            let mut deltas = folded(stage, log, &lines(log, 1200), BATCH_ROWS_MAX);
             deltas.truncate(100);
             assert_eq!(deltas.len(), 100, "{}: too few subjects", stage.name);
             let mut built = close(&settings);
@@ -283,18 +296,11 @@ fn times_are_those_of_the_records() {
         for log in logs(stage) {
             let deltas = folded(stage, log, &lines(log, 50), BATCH_ROWS_MAX);
             let mut built = close(&settings(stage));
-            for delta in deltas {
-                let cell = Cell {
-                    entity: delta.entity,
-                    subject: delta.subject,
-                    value: delta.value,
-                    row: delta.row,
-                };
-                let mut findings = Findings::new(0);
-                built.close(delta.minute, std::slice::from_ref(&cell), &mut findings);
-                for evidence in findings.take() {
-                    assert!(evidence.time >= cell.row.ts && evidence.time <= Time::MAX);
-                    assert_eq!(evidence.records[0], cell.row.record);
+            for (minute, cell) in deltas {
+                for evidence in close_one(built.as_mut(), minute, &cell) {
+                    let row = cell.row.as_ref().unwrap();
+                    assert!(evidence.time >= row.time && evidence.time <= Time::MAX);
+                    assert_eq!(evidence.records[0], row.record);
                 }
             }
         }

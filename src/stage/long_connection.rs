@@ -14,8 +14,8 @@ use crate::base::time::{HOUR, Minute, Time};
 use crate::record::schema::{ORIG_P, RESP_P, UID, conn};
 use crate::record::{Entity, Log, Names, Observed, Reason, Technique};
 
-use super::input::{Cell, Deltas, Finding, Findings, Input};
-use super::{Build, Changes, Close, Combine, Fold, StageDef};
+use super::input::{Cell, CellRow, Deltas, Finding, Findings, Input};
+use super::{Build, Changes, Close, Combine, Context, Fold, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
     name: "long-connection",
@@ -99,10 +99,12 @@ impl Fold for Candidates {
                 Some(duration) if duration >= HOUR => {
                     let is_closed = u64::from(input.batch.log() == Log::Conn);
                     let value = duration.unsigned_abs() * 2 + is_closed;
-                    match input.batch.text(UID, row).filter(|uid| !uid.is_empty()) {
-                        Some(uid) => out.add(input, row, uid, value),
-                        None => out.add(input, row, &without_uid(input, row), value),
-                    }
+                    let Some(entity) = input.parties[row].host() else { continue };
+                    let uid = input.batch.text(UID, row).filter(|uid| !uid.is_empty());
+                    let uid = uid.map_or_else(|| without_uid(input, row), <[u8]>::to_vec);
+                    let found = CellRow::new(input, row, value, input.batch.ts(row));
+                    let at = (input.minutes[row], entity);
+                    out.add(at, &uid, [value, 0, 0], Some(found));
                 }
                 _ => {}
             }
@@ -165,13 +167,14 @@ impl Ladder {
 }
 
 impl Close for Ladder {
-    fn close(&mut self, minute: Minute, cells: &[Cell], out: &mut Findings) {
+    fn close(&mut self, minute: Minute, cells: &[Cell], _: &Context<'_>, out: &mut Findings) {
         for cell in cells {
-            let duration = i64::try_from(cell.value / 2).unwrap_or(i64::MAX);
-            let since = cell.row.ts;
+            let Some(row) = &cell.row else { continue };
+            let duration = i64::try_from(cell.amounts[0] / 2).unwrap_or(i64::MAX);
+            let since = row.time;
             let connection =
                 Connection { entity: cell.entity.clone(), uid: cell.subject.clone(), since };
-            let open = Open { duration, is_closed: cell.value % 2 == 1 };
+            let open = Open { duration, is_closed: cell.amounts[0] % 2 == 1 };
             if !self.climb(&connection, open, minute) {
                 continue;
             }
@@ -192,7 +195,7 @@ impl Close for Ladder {
                 techniques: TECHNIQUES,
                 names: Names::default(),
             };
-            out.push(cell, end, finding);
+            out.push(&cell.entity, &[row], end, finding);
         }
     }
 

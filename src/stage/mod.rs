@@ -5,23 +5,28 @@
 //! stand in [`TABLE`], which `check`, `stages` and the tests walk. How to add one:
 //! docs/adding-a-detector.md.
 
+mod context;
 mod http_oddities;
 mod input;
 #[cfg(test)]
 mod laws;
 mod long_connection;
+mod pcr;
 mod reasons;
+mod sightings;
 
 pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
 use crate::base::time::Minute;
 use crate::record::schema::ColumnId;
-use crate::record::{Log, Technique};
+use crate::record::{Entity, Log, Technique};
 
-pub use input::{Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output};
+pub use context::{Context, Gaps, Role, RolePolicy, Roles};
+pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output};
+pub use sightings::{Sighting, columns as sighting_columns, sightings};
 
 /// Every stage. The order is that of the documentation and of equal contributions.
-pub static TABLE: &[StageDef] = &[long_connection::STAGE, http_oddities::STAGE];
+pub static TABLE: &[StageDef] = &[long_connection::STAGE, http_oddities::STAGE, pcr::STAGE];
 
 /// What the program knows of a stage before it is built.
 #[derive(Debug)]
@@ -78,11 +83,13 @@ pub enum Build {
 }
 
 /// How two values of one cell become one: operations that commute, so that the order in which lanes
-/// meet cannot change a sum.
+/// meet cannot change it. The heaviest row stands for the cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
-    /// The greater, and the record it came from.
+    /// The greater.
     Max,
+    /// The sum, up to 2^64 - 1.
+    Sum,
 }
 
 /// A stage that looks at records one by one: a score depends on model, configuration and row only.
@@ -102,7 +109,18 @@ pub trait Close: Send {
     /// Scores the cells of a minute that no further row can reach, in the order of entity and
     /// subject. If it panics, what it found in the minute is gone and what it keeps stays as it is:
     /// it changes that last.
-    fn close(&mut self, minute: Minute, cells: &[Cell], out: &mut Findings);
+    fn close(&mut self, minute: Minute, cells: &[Cell], context: &Context<'_>, out: &mut Findings);
+
+    /// The next minute that it wants to close though nothing came in it: the end of a window.
+    fn due(&self) -> Option<Minute> {
+        None
+    }
+
+    /// Whether it knew an entity before: where there is too little room for the cells of all, those
+    /// of strangers go first.
+    fn knows(&self, _: &Entity) -> bool {
+        true
+    }
 
     /// Hands out what changed since the last call: keys with their values, or `None` where they are
     /// gone. All of it, the first time.

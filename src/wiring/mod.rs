@@ -135,5 +135,6 @@ pub fn core(plan: &Plan) -> Core {
         },
     };
     let stages = TABLE.iter().zip(&plan.stages).map(stage).collect();
-    Core::new(identity, stages, plan.half_life_us, plan.entities_max, plan.lateness_us)
+    let roles = plan.roles.clone();
+    Core::new(identity, stages, plan.half_life_us, plan.entities_max, plan.lateness_us, roles)
 }

@@ -1,0 +1,120 @@
+//! What all lanes saw in each minute, whoever it concerns: how many rows of each log came, and which
+//! server served whom. A closed minute teaches roles and gaps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::address::Addr;
+use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::limits::SIGHTINGS_MAX;
+use crate::base::time::Minute;
+use crate::record::Log;
+use crate::stage::{Context, Gaps, Role, RolePolicy, Roles, Sighting};
+
+/// What lanes saw in a minute that is not closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    rows: BTreeMap<Log, u64>,
+    /// Of each server the least of its clients, as many as make a role: which ones does not depend on
+    /// the order in which they come.
+    clients: BTreeMap<(Role, Addr), BTreeSet<Addr>>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    minutes: BTreeMap<Minute, Seen>,
+    roles: Roles,
+    gaps: Gaps,
+    changed: BTreeSet<Minute>,
+    is_gaps_changed: bool,
+}
+
+const ROLES_KEY: &[u8] = b"nr";
+const GAPS_KEY: &[u8] = b"ng";
+const MINUTE_KEY: &[u8] = b"nm";
+
+impl Census {
+    pub(super) fn new(policy: RolePolicy) -> Self {
+        Self { roles: Roles::new(policy), ..Self::default() }
+    }
+
+    /// Rows of `log` came.
+    pub(super) fn rows(&mut self, minute: Minute, log: Log, rows: u64) {
+        *self.minutes.entry(minute).or_default().rows.entry(log).or_default() += rows;
+        self.changed.insert(minute);
+    }
+
+    /// A server served a client.
+    pub(super) fn sighting(&mut self, (minute, role, server, client): Sighting) {
+        let seen = self.minutes.entry(minute).or_default();
+        let key = (role, server);
+        if seen.clients.len() >= SIGHTINGS_MAX && !seen.clients.contains_key(&key) {
+            return;
+        }
+        let clients = seen.clients.entry(key).or_default();
+        clients.insert(client);
+        if clients.len() > self.roles.clients().max(1) {
+            clients.pop_last();
+        }
+        self.changed.insert(minute);
+    }
+
+    /// The next minute in which something came.
+    pub(super) fn next(&self) -> Option<Minute> {
+        self.minutes.first_key_value().map(|(minute, _)| *minute)
+    }
+
+    /// Learns what a minute teaches.
+    pub(super) fn close(&mut self, minute: Minute) {
+        let Some(seen) = self.minutes.remove(&minute) else { return };
+        self.changed.insert(minute);
+        self.is_gaps_changed = true;
+        for (log, rows) in seen.rows {
+            self.gaps.observe(minute, log, rows);
+        }
+        for ((role, server), clients) in seen.clients {
+            self.roles.learn(minute, role, server, &clients);
+        }
+    }
+
+    /// What stages may know.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { roles: &self.roles, gaps: &self.gaps }
+    }
+
+    /// Hands out what changed since the last call.
+    pub(super) fn save(&mut self, sink: &mut Changes<'_>) {
+        for minute in std::mem::take(&mut self.changed) {
+            let key = [MINUTE_KEY, &minute.0.to_be_bytes()].concat();
+            sink(&key, self.minutes.get(&minute).map(encode).as_deref());
+        }
+        if std::mem::take(&mut self.is_gaps_changed) {
+            sink(GAPS_KEY, Some(&encode(&self.gaps)));
+        }
+        if let Some(roles) = self.roles.save() {
+            sink(ROLES_KEY, Some(&roles));
+        }
+    }
+
+    /// Takes back a key that [`Census::save`] handed out.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
+        match key {
+            ROLES_KEY => self.roles.load(value),
+            GAPS_KEY => {
+                self.gaps = decode(value)?;
+                Ok(())
+            }
+            _ => {
+                let minute = key.strip_prefix(MINUTE_KEY).and_then(|it| it.try_into().ok());
+                let minute = minute.ok_or_else(|| Damaged("not a minute".to_owned()))?;
+                self.minutes.insert(Minute(i64::from_be_bytes(minute)), decode(value)?);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What the entity lane knows beside a stage's own cells: which addresses many share, and where the
+//! logs have holes.
+//!
+//! Not here: how sightings come out of records (`sightings`), when a minute closes (`engine`).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::base::address::Addr;
+use crate::base::limits::{GAPS_MAX, ROLE_SERVERS_MAX};
+use crate::base::time::{DAY, HOUR, MINUTE, Minute};
+use crate::record::Log;
+
+/// What a shared address does for others: it takes everyone's sins, so what stages find of a host
+/// does not hold of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Answers DNS queries of others.
+    Resolver,
+    /// Fetches for others.
+    Proxy,
+    /// Many hosts behind one address.
+    Nat,
+    /// Takes and delivers mail.
+    Mail,
+    /// Hands out software.
+    Update,
+    /// Looks at every host, with permission.
+    Scanner,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Resolver, Self::Proxy, Self::Nat, Self::Mail, Self::Update, Self::Scanner];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolver => "resolver",
+            Self::Proxy => "proxy",
+            Self::Nat => "nat",
+            Self::Mail => "mail",
+            Self::Update => "update",
+            Self::Scanner => "scanner",
+        }
+    }
+}
+
+/// Which roles are told, and when one is learned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolePolicy {
+    /// Networks with their role, or with none whatever is learned; the most specific counts.
+    pub configured: Vec<(IpNet, Option<Role>)>,
+    /// Distinct internal clients of a service within a day that make its server a shared one; 0
+    /// learns nothing.
+    pub clients: usize,
+}
+
+/// Days for which a role that was learned holds after it was last confirmed.
+const ROLE_DAYS: i64 = 7;
+const DAY_MINUTES: i64 = DAY / MINUTE;
+
+/// The roles of internal addresses, configured and learned.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    policy: RolePolicy,
+    saved: SavedRoles,
+    is_changed: bool,
+}
+
+/// What lasts of [`Roles`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct SavedRoles {
+    day: i64,
+    /// Of the day: the clients of each server that is not confirmed yet.
+    clients: BTreeMap<(Role, Addr), BTreeSet<Addr>>,
+    /// With the last day that confirmed it.
+    learned: BTreeMap<Addr, BTreeMap<Role, i64>>,
+}
+
+impl Roles {
+    /// With nothing learned.
+    #[must_use]
+    pub fn new(mut policy: RolePolicy) -> Self {
+        policy.configured.sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
+        Self { policy, ..Self::default() }
+    }
+
+    /// Clients that make a server a shared one.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.policy.clients
+    }
+
+    /// The role of an address: what is configured, else what was learned.
+    #[must_use]
+    pub fn get(&self, addr: Addr) -> Option<Role> {
+        let ip = addr.to_ip();
+        let configured = self.policy.configured.iter().find(|(net, _)| net.contains(&ip));
+        match configured {
+            Some((_, role)) => *role,
+            None => self.saved.learned.get(&addr)?.first_key_value().map(|(role, _)| *role),
+        }
+    }
+
+    /// How many addresses have a role that was learned.
+    #[must_use]
+    pub fn learned(&self) -> usize {
+        self.saved.learned.len()
+    }
+
+    /// `clients` were served by `server` in `minute`; minutes come in order.
+    pub fn learn(&mut self, minute: Minute, role: Role, server: Addr, clients: &BTreeSet<Addr>) {
+        self.begin_day(minute.0.div_euclid(DAY_MINUTES));
+        let day = self.saved.day;
+        let is_confirmed = self.saved.learned.get(&server).and_then(|roles| roles.get(&role));
+        if self.policy.clients == 0 || is_confirmed == Some(&day) {
+            return;
+        }
+        self.is_changed = true;
+        let (known, key) = (&mut self.saved.clients, (role, server));
+        if known.len() >= ROLE_SERVERS_MAX && !known.contains_key(&key) {
+            return;
+        }
+        let seen = known.entry(key).or_default();
+        seen.extend(clients);
+        if seen.len() >= self.policy.clients {
+            known.remove(&key);
+            let learned = &mut self.saved.learned;
+            if learned.len() < ROLE_SERVERS_MAX || learned.contains_key(&server) {
+                learned.entry(server).or_default().insert(role, day);
+            }
+        }
+    }
+
+    /// A new day: its clients are counted afresh, and what was not confirmed for long is forgotten.
+    fn begin_day(&mut self, day: i64) {
+        if day <= self.saved.day {
+            return;
+        }
+        self.is_changed = true;
+        self.saved.day = day;
+        self.saved.clients.clear();
+        for roles in self.saved.learned.values_mut() {
+            roles.retain(|_, last| day - *last <= ROLE_DAYS);
+        }
+        self.saved.learned.retain(|_, roles| !roles.is_empty());
+    }
+
+    /// What has to last, if it changed since the last call.
+    pub fn save(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.is_changed).then(|| crate::base::codec::encode(&self.saved))
+    }
+
+    /// Takes back what [`Roles::save`] handed out.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn load(&mut self, value: &[u8]) -> Result<(), crate::base::codec::Damaged> {
+        self.saved = crate::base::codec::decode(value)?;
+        Ok(())
+    }
+}
+
+/// Where the logs have holes: silences of a log that had been delivering.
+///
+/// A silence is a gap when it lasts ten minutes and more, and at the pace of the hour before it a
+/// hundred rows would have come. A log that was never seen is absent, not missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gaps {
+    logs: BTreeMap<Log, Stream>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Stream {
+    /// Minutes of the last hour with rows, and how many; the last one is the last with any.
+    recent: VecDeque<(Minute, u64)>,
+    /// First minute of each gap, and the first after it.
+    gaps: VecDeque<(Minute, Minute)>,
+}
+
+const HOUR_MINUTES: i64 = HOUR / MINUTE;
+const SILENCE_MIN: i64 = 10;
+const ROWS_MIN: u64 = 60;
+const ROWS_MISSED: u64 = 100;
+/// Minutes of an hour that may be missing: a log that ends a little before the hour is no hole.
+const MISSING_MAX: i64 = 15;
+
+impl Gaps {
+    /// `rows` of `log` came in `minute`; minutes come in order.
+    pub fn observe(&mut self, minute: Minute, log: Log, rows: u64) {
+        let stream = self.logs.entry(log).or_default();
+        if let Some(gap) = stream.silence(minute) {
+            stream.gaps.push_back(gap);
+            if stream.gaps.len() > GAPS_MAX {
+                stream.gaps.pop_front();
+            }
+        }
+        match stream.recent.back_mut() {
+            Some((last, count)) if *last >= minute => *count += rows,
+            _ => stream.recent.push_back((minute, rows)),
+        }
+        while stream.recent.front().is_some_and(|(at, _)| minute.0 - at.0 >= HOUR_MINUTES) {
+            stream.recent.pop_front();
+        }
+    }
+
+    /// Whether the hour that begins with `start`, and has ended, is there; `now` is the minute up to
+    /// which everything is known.
+    #[must_use]
+    pub fn has_hour(&self, log: Log, start: Minute, now: Minute) -> bool {
+        let Some(stream) = self.logs.get(&log) else { return true };
+        let end = start.0 + HOUR_MINUTES;
+        let ongoing = stream.silence(Minute(now.0 + 1));
+        let gaps = stream.gaps.iter().copied().chain(ongoing);
+        let missing = |(from, to): (Minute, Minute)| (to.0.min(end) - from.0.max(start.0)).max(0);
+        gaps.map(missing).sum::<i64>() < MISSING_MAX
+    }
+}
+
+impl Stream {
+    /// The gap that ends before `minute`, if the silence before it is one.
+    fn silence(&self, minute: Minute) -> Option<(Minute, Minute)> {
+        let (last, _) = self.recent.back()?;
+        let silence = minute.0 - last.0 - 1;
+        let rows: u64 = self.recent.iter().map(|(_, rows)| rows).sum();
+        let missed = rows.saturating_mul(silence.max(0).unsigned_abs()) / 60;
+        (silence >= SILENCE_MIN && rows >= ROWS_MIN && missed >= ROWS_MISSED)
+            .then(|| (Minute(last.0 + 1), minute))
+    }
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Who is shared.
+    pub roles: &'a Roles,
+    /// What is missing.
+    pub gaps: &'a Gaps,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(number: u32) -> Addr {
+        Addr::v4(0x0a00_0000 + number)
+    }
+
+    #[test]
+    fn a_role_is_learned_from_a_days_clients_and_forgotten() {
+        let policy = RolePolicy {
+            configured: vec![
+                ("10.0.0.0/24".parse().unwrap(), Some(Role::Nat)),
+                ("10.0.0.7/32".parse().unwrap(), None),
+            ],
+            clients: 3,
+        };
+        let mut roles = Roles::new(policy);
+        let mut learn = |day: i64, server: u32, clients: &[u32]| {
+            let clients = clients.iter().map(|number| addr(1000 + number)).collect();
+            roles.learn(Minute(day * DAY_MINUTES), Role::Resolver, addr(server), &clients);
+            roles.get(addr(server))
+        };
+        assert_eq!(learn(1, 300, &[1, 2]), None);
+        assert_eq!(learn(1, 300, &[2, 1]), None);
+        assert_eq!(learn(2, 300, &[3]), None, "another day");
+        assert_eq!(learn(2, 300, &[1, 4]), Some(Role::Resolver));
+        assert_eq!(learn(2, 7, &[1, 2, 3]), None, "configured");
+        assert_eq!(learn(2, 8, &[]), Some(Role::Nat));
+        assert_eq!(learn(9, 300, &[1]), Some(Role::Resolver));
+        assert_eq!(learn(10, 300, &[1]), None, "not confirmed for long");
+    }
+
+    /// Minutes with rows, `FROM..TO xROWS`; whether the hour from minute 60 is there.
+    fn check(script: &[(std::ops::Range<i64>, u64)], now: i64, expected: bool) {
+        let mut gaps = Gaps::default();
+        for (minutes, rows) in script {
+            minutes.clone().for_each(|minute| gaps.observe(Minute(minute), Log::Conn, *rows));
+        }
+        assert_eq!(gaps.has_hour(Log::Conn, Minute(60), Minute(now)), expected, "{script:?}");
+        assert!(gaps.has_hour(Log::Dns, Minute(60), Minute(now)), "never seen");
+    }
+
+    #[test]
+    fn a_silence_of_a_log_that_delivered_is_a_gap() {
+        check(&[(0..200, 10)], 120, true);
+        check(&[(0..70, 10), (100..200, 10)], 120, false);
+        check(&[(0..70, 10)], 120, false);
+        check(&[(0..110, 10), (180..200, 10)], 120, true);
+        check(&[(0..70, 10), (79..200, 10)], 120, true);
+        // A quiet network.
+        check(&[(0..1, 5), (50..51, 5), (130..131, 5)], 140, true);
+    }
+}

@@ -1,0 +1,165 @@
+//! To whom an entity gave: what each got in the last five days, and the most it ever got in one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::address::Addr;
+use crate::base::log2::{BIT, log2};
+
+use super::super::input::CellRow;
+use super::hour::HourPeer;
+
+/// Days of the longest window.
+pub(super) const LONG_DAYS: usize = 5;
+
+/// Destinations that are remembered of an entity: those that got most.
+const PEERS: usize = 32;
+
+/// An other side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Peer {
+    pub(super) channel: u8,
+    pub(super) addr: Addr,
+    /// KiB by day, today first.
+    sent: [u32; LONG_DAYS],
+    received: [u32; LONG_DAYS],
+    /// The most KiB in one day before these.
+    before: u32,
+    /// The heaviest connection of these days.
+    pub(super) row: Option<Box<CellRow>>,
+}
+
+/// What an other side got in a window, and the most it got in a day before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    pub(super) channel: usize,
+    pub(super) addr: Addr,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    /// Bytes.
+    pub(super) before: u64,
+    pub(super) row: Option<&'a CellRow>,
+}
+
+/// Them all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Peers {
+    peers: Vec<Peer>,
+}
+
+impl Peers {
+    /// The most that `addr` got on one day before today, in bytes.
+    pub(super) fn before_today(&self, channel: u8, addr: Addr) -> u64 {
+        let known = self.peers.iter().find(|peer| (peer.channel, peer.addr) == (channel, addr));
+        known.map_or(0, |peer| peer.most(1) << 10)
+    }
+
+    /// What each got in the last `days`, today included.
+    pub(super) fn given(&self, days: usize) -> impl Iterator<Item = Given<'_>> {
+        let sum = |kib: &[u32]| kib.iter().map(|kib| u64::from(*kib) << 10).sum();
+        self.peers.iter().map(move |peer| Given {
+            channel: usize::from(peer.channel),
+            addr: peer.addr,
+            sent: sum(&peer.sent[..days]),
+            received: sum(&peer.received[..days]),
+            before: peer.most(days) << 10,
+            row: peer.row.as_deref(),
+        })
+    }
+
+    /// Adds what an other side got in an hour.
+    pub(super) fn add(&mut self, hour: HourPeer) {
+        let (sent, received) = (kib(hour.sent), kib(hour.received));
+        if sent == 0 {
+            return;
+        }
+        let same = |peer: &&mut Peer| (peer.channel, peer.addr) == (hour.channel, hour.addr);
+        if let Some(peer) = self.peers.iter_mut().find(same) {
+            peer.sent[0] = peer.sent[0].saturating_add(sent);
+            peer.received[0] = peer.received[0].saturating_add(received);
+            let outranks =
+                |row: &CellRow| peer.row.as_ref().is_none_or(|known| row.outranks(known));
+            if let Some(row) = hour.row.filter(outranks) {
+                peer.row = Some(Box::new(row));
+            }
+            return;
+        }
+        if self.peers.len() == PEERS {
+            let least = self.peers.iter().enumerate().min_by_key(|(_, peer)| peer.rank());
+            let Some((index, _)) = least.filter(|(_, peer)| peer.most(0) < u64::from(sent)) else {
+                return;
+            };
+            self.peers.remove(index);
+        }
+        let mut peer = Peer {
+            channel: hour.channel,
+            addr: hour.addr,
+            sent: [0; LONG_DAYS],
+            received: [0; LONG_DAYS],
+            before: 0,
+            row: hour.row.map(Box::new),
+        };
+        (peer.sent[0], peer.received[0]) = (sent, received);
+        self.peers.push(peer);
+    }
+
+    /// `days` have gone by.
+    pub(super) fn turn(&mut self, days: u64) {
+        for peer in &mut self.peers {
+            for _ in 0..days.min(LONG_DAYS as u64) {
+                peer.before = peer.before.max(peer.sent[LONG_DAYS - 1]);
+                for list in [&mut peer.sent, &mut peer.received] {
+                    list.rotate_right(1);
+                    list[0] = 0;
+                }
+            }
+            if peer.sent.iter().all(|kib| *kib == 0) {
+                peer.row = None;
+            }
+        }
+    }
+
+    /// Today is left out: it was not whole.
+    pub(super) fn forget_today(&mut self) {
+        for peer in &mut self.peers {
+            (peer.sent[0], peer.received[0]) = (0, 0);
+        }
+    }
+}
+
+impl Peer {
+    /// The most KiB in one day, but for the last `days`.
+    fn most(&self, days: usize) -> u64 {
+        let recent = self.sent[days..].iter().max().copied().unwrap_or_default();
+        u64::from(recent.max(self.before))
+    }
+
+    /// Who got least goes first, and of equals one that can be told.
+    fn rank(&self) -> (u64, u8, Addr) {
+        (self.most(0), self.channel, self.addr)
+    }
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
+}
+
+impl Given<'_> {
+    /// log2 of sent by received, in 256ths of a bit.
+    pub(super) fn ratio(&self) -> i32 {
+        ratio(self.sent, self.received)
+    }
+
+    /// How much more it got than ever on a day before, in 256ths of a bit.
+    pub(super) fn beyond(&self) -> i32 {
+        log2(self.sent + SMALL) - log2(self.before + SMALL)
+    }
+}
+
+/// A kilobyte either way is noise.
+const SMALL: u64 = 1024;
+
+/// log2 of sent by received, in 256ths of a bit.
+pub(super) fn ratio(sent: u64, received: u64) -> i32 {
+    let log = |bytes: u64| log2(bytes.saturating_add(SMALL));
+    (log(sent) - log(received)).clamp(-60 * BIT, 60 * BIT)
+}

@@ -1,0 +1,397 @@
+//! In the entity lane: what lasts of each host, its open windows, and what they find when they end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::address::Addr;
+use crate::base::codec::{decode, encode};
+use crate::base::keys::Settings;
+use crate::base::log2::log2;
+use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
+use crate::record::{Entity, Log, Names};
+
+use super::super::input::{Cell, CellRow, Finding, Findings};
+use super::super::{Changes, Close, Context};
+use super::channel::{ALL, CHANNELS, TABLE};
+use super::history::History;
+use super::hour::Hour;
+use super::peers::{Given, LONG_DAYS, Peers, ratio};
+use super::score::{Against, Verdict, Window};
+
+/// Hours in which a host was heard until it is no stranger.
+const HEARD_MIN: u16 = 3;
+/// Bytes of an hour below which a ratio is noise.
+const LEARNED_MIN: u64 = 16 << 10;
+/// What is less says nothing: many of it would add up in a risk.
+const SAID_MIN: u32 = 250_000;
+/// Hours of a day that may be missing.
+const TORN_MAX: u8 = 6;
+/// Days before the long window that must be known of a host.
+const OLDER_DAYS_MIN: usize = 2;
+/// log2 of five, in 256ths of a bit: five days have five times what one has.
+const FIVE: i32 = 594;
+
+/// What is kept of one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Profile {
+    /// Hours in which it was heard, and the last of them, counted from 1970.
+    heard: u16,
+    last_hour: i64,
+    /// What is open.
+    hour: Option<Box<Hour>>,
+    day: i64,
+    is_day_open: bool,
+    torn_hours: u8,
+    /// Its first day, of which everything is new.
+    first_day: i64,
+    channels: Vec<(u8, History)>,
+    peers: Peers,
+    /// The highest score that was said of each of the last days, today first.
+    said: [u32; LONG_DAYS],
+}
+
+/// See the module.
+pub(super) struct Profiles {
+    max: usize,
+    alert: u32,
+    volumes: (u64, u64),
+    known: BTreeMap<Addr, Profile>,
+    /// Who has an open hour or day, by its number.
+    hours: BTreeMap<i64, BTreeSet<Addr>>,
+    days: BTreeMap<i64, BTreeSet<Addr>>,
+    changed: BTreeSet<Addr>,
+}
+
+/// A window that ends.
+#[derive(Clone, Copy)]
+struct Ending {
+    name: &'static str,
+    start: Time,
+    end: Time,
+}
+
+const HOUR_MINUTES: i64 = HOUR / MINUTE;
+const DAY_MINUTES: i64 = DAY / MINUTE;
+
+impl Profiles {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let least = settings.bytes("volume_min");
+        Self {
+            max: usize::try_from(settings.integer("max_entities")).unwrap_or(usize::MAX),
+            alert: (settings.real("alert") * 1e6).round() as u32,
+            volumes: (least, settings.bytes("volume_full").max(least + 1)),
+            known: BTreeMap::new(),
+            hours: BTreeMap::new(),
+            days: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// Takes a cell into the open hour of its host. Where there is no room for another host it is
+    /// let go: strangers never drive out those that are known.
+    fn take(&mut self, minute: Minute, cell: &Cell) {
+        let Some(addr) = cell.entity.addr() else { return };
+        if self.known.len() >= self.max && !self.known.contains_key(&addr) {
+            return;
+        }
+        let (hour, day) = (minute.0.div_euclid(HOUR_MINUTES), minute.0.div_euclid(DAY_MINUTES));
+        let profile = self.known.entry(addr).or_insert_with(|| Profile {
+            first_day: day,
+            day,
+            ..Profile::default()
+        });
+        if profile.hour.is_none() {
+            profile.begin(hour, day);
+            self.hours.entry(hour).or_default().insert(addr);
+            self.days.entry(day).or_default().insert(addr);
+        }
+        if let Some(open) = &mut profile.hour {
+            open.take(cell);
+        }
+        self.changed.insert(addr);
+    }
+
+    /// Ends the windows that end with `minute` or before.
+    fn end(&mut self, minute: Minute, context: &Context<'_>, out: &mut Findings) {
+        let is_over = |number: i64, minutes: i64| (number + 1) * minutes <= minute.0 + 1;
+        while let Some(entry) =
+            self.hours.first_entry().filter(|it| is_over(*it.key(), HOUR_MINUTES))
+        {
+            let (hour, hosts) = entry.remove_entry();
+            let start = Minute(hour * HOUR_MINUTES);
+            let is_there = context.gaps.has_hour(Log::Conn, start, minute);
+            for host in hosts {
+                self.end_hour(host, start.start(), is_there, context, out);
+            }
+        }
+        while let Some(entry) = self.days.first_entry().filter(|it| is_over(*it.key(), DAY_MINUTES))
+        {
+            let (day, hosts) = entry.remove_entry();
+            for host in hosts {
+                self.end_day(host, Time(day * DAY), context, out);
+            }
+            self.forget((day + 1) * (DAY / HOUR));
+        }
+    }
+
+    fn end_hour(
+        &mut self,
+        host: Addr,
+        start: Time,
+        is_there: bool,
+        context: &Context<'_>,
+        out: &mut Findings,
+    ) {
+        let Some(profile) = self.known.get_mut(&host) else { return };
+        let Some(hour) = profile.hour.take() else { return };
+        self.changed.insert(host);
+        profile.heard = profile.heard.saturating_add(1);
+        if !is_there {
+            profile.torn_hours += 1;
+            return;
+        }
+        let verdicts: Vec<Verdict<'_>> =
+            (0..CHANNELS).map(|channel| profile.judge_hour(channel, &hour, self.volumes)).collect();
+        let ending = Ending { name: "hour", start, end: start.plus(HOUR) };
+        let is_shared = context.roles.get(host).is_some();
+        let mut score = 0;
+        if let Some(verdict) = strongest(&verdicts).filter(|_| !is_shared) {
+            score = verdict.score.get();
+            tell(host, verdict, ending, out);
+        }
+        let is_suspicious = score >= self.alert;
+        let learned: Vec<(usize, i32)> = if hour.is_torn() {
+            Vec::new()
+        } else {
+            verdicts.iter().map(|verdict| (verdict.channel, log2(verdict.pushed))).collect()
+        };
+        drop(verdicts);
+        for (channel, pushed) in learned {
+            profile.learn_hour(channel, &hour, pushed, is_suspicious);
+        }
+        profile.said[0] = profile.said[0].max(score);
+        for peer in hour.peers {
+            profile.peers.add(peer);
+        }
+    }
+
+    fn end_day(&mut self, host: Addr, start: Time, context: &Context<'_>, out: &mut Findings) {
+        let Some(profile) = self.known.get_mut(&host) else { return };
+        self.changed.insert(host);
+        profile.is_day_open = false;
+        if profile.torn_hours > TORN_MAX {
+            profile.peers.forget_today();
+            return;
+        }
+        let verdicts = profile.judge_days(1, self.volumes);
+        let long = profile.judge_days(LONG_DAYS, self.volumes);
+        let is_shared = context.roles.get(host).is_some();
+        let mut said = profile.said[0];
+        let end = start.plus(DAY);
+        // A longer window says only what no shorter one in it has said.
+        if let Some(verdict) = strongest(&verdicts).filter(|it| !is_shared && it.score.get() > said)
+        {
+            said = verdict.score.get();
+            tell(host, verdict, Ending { name: "day", start, end }, out);
+        }
+        let before = profile.said[1..].iter().copied().max().unwrap_or_default().max(said);
+        if let Some(verdict) = strongest(&long).filter(|it| !is_shared && it.score.get() > before) {
+            let start = start.plus(-((LONG_DAYS as i64 - 1) * DAY));
+            said = verdict.score.get();
+            tell(host, verdict, Ending { name: "5 days", start, end }, out);
+        }
+        let pushed: Vec<(usize, i32)> =
+            verdicts.iter().map(|verdict| (verdict.channel, log2(verdict.pushed))).collect();
+        drop((verdicts, long));
+        profile.said[0] = said;
+        // Of a first day everything is new, and what is suspicious is no habit.
+        if profile.day > profile.first_day && said < self.alert {
+            for (channel, pushed) in pushed {
+                if let Some(history) = profile.history_mut(channel) {
+                    history.day(pushed);
+                }
+            }
+        }
+    }
+
+    /// Forgets strangers that were not heard for a day, and, where it is nearly full, who was not
+    /// heard for longest.
+    fn forget(&mut self, hour: i64) {
+        let changed = &mut self.changed;
+        self.known.retain(|host, profile| {
+            let is_stranger = profile.heard < HEARD_MIN && hour - profile.last_hour > 24;
+            if is_stranger {
+                changed.insert(*host);
+            }
+            !is_stranger
+        });
+        let room = self.max - self.max / 8;
+        if self.known.len() <= room {
+            return;
+        }
+        let idle = self.known.iter().filter(|(_, profile)| profile.hour.is_none());
+        let mut idle: Vec<(i64, Addr)> =
+            idle.map(|(host, profile)| (profile.last_hour, *host)).collect();
+        idle.sort_unstable();
+        for (_, host) in idle.into_iter().take(self.known.len() - room) {
+            self.known.remove(&host);
+            changed.insert(host);
+        }
+    }
+}
+
+impl Profile {
+    /// An hour of a day begins.
+    fn begin(&mut self, hour: i64, day: i64) {
+        if day > self.day {
+            let days = (day - self.day).unsigned_abs();
+            self.peers.turn(days);
+            for _ in 0..days.min(LONG_DAYS as u64) {
+                self.said.rotate_right(1);
+                self.said[0] = 0;
+            }
+            self.torn_hours = 0;
+        }
+        (self.day, self.is_day_open, self.last_hour) = (day, true, hour);
+        self.hour = Some(Box::default());
+    }
+
+    fn history(&self, channel: usize) -> Option<&History> {
+        let found = self.channels.iter().find(|(of, _)| usize::from(*of) == channel);
+        found.map(|(_, history)| history)
+    }
+
+    fn history_mut(&mut self, channel: usize) -> Option<&mut History> {
+        let found = self.channels.iter_mut().find(|(of, _)| usize::from(*of) == channel);
+        found.map(|(_, history)| history)
+    }
+
+    fn judge_hour<'a>(&self, channel: usize, hour: &'a Hour, volumes: (u64, u64)) -> Verdict<'a> {
+        let of_channel = hour.peers.iter().filter(|it| is_of(usize::from(it.channel), channel));
+        let given = of_channel.map(|peer| Given {
+            channel: usize::from(peer.channel),
+            addr: peer.addr,
+            sent: peer.sent,
+            received: peer.received,
+            before: self.peers.before_today(peer.channel, peer.addr),
+            row: peer.row.as_ref(),
+        });
+        let window = Window {
+            channel,
+            sum: hour.sum(channel),
+            untold: hour.untold(channel),
+            given: given.collect(),
+        };
+        let most = self.history(channel).map_or(0, History::hour_max);
+        Verdict::new(window, self.against(channel, most, volumes))
+    }
+
+    /// Judges the last `days` in every channel; the longest window needs days before it.
+    fn judge_days(&self, days: usize, volumes: (u64, u64)) -> Vec<Verdict<'_>> {
+        let judge = |channel: usize| {
+            let history = self.history(channel)?;
+            let most = if days == 1 {
+                history.day_max(0)
+            } else {
+                if history.days() < LONG_DAYS - 1 + OLDER_DAYS_MIN {
+                    return None;
+                }
+                history.day_max(LONG_DAYS - 1) + FIVE
+            };
+            let given = self.peers.given(days).filter(|it| is_of(it.channel, channel));
+            let window = Window { channel, sum: [0; 2], untold: 0, given: given.collect() };
+            Some(Verdict::new(window, self.against(channel, most, volumes)))
+        };
+        (0..CHANNELS).filter_map(judge).collect()
+    }
+
+    fn against(&self, channel: usize, most: i32, volumes: (u64, u64)) -> Against {
+        let none = History::default();
+        let usual = self.history(channel).unwrap_or(&none).usual(&TABLE[channel]);
+        Against { usual, most, volumes }
+    }
+
+    fn learn_hour(&mut self, channel: usize, hour: &Hour, pushed: i32, is_suspicious: bool) {
+        let [sent, received] = hour.sum(channel);
+        if sent.saturating_add(received) < LEARNED_MIN {
+            return;
+        }
+        if self.history(channel).is_none() {
+            self.channels.push((channel as u8, History::default()));
+        }
+        // Of a first day everything is new.
+        let pushed = if self.day > self.first_day { pushed } else { 0 };
+        if let Some(history) = self.history_mut(channel) {
+            history.hour(ratio(sent, received), pushed, is_suspicious);
+        }
+    }
+}
+
+fn is_of(part: usize, channel: usize) -> bool {
+    channel == ALL || part == channel
+}
+
+/// The verdict with the highest score that says anything; of equals that of one channel rather than
+/// of all.
+fn strongest<'a, 'b>(verdicts: &'b [Verdict<'a>]) -> Option<&'b Verdict<'a>> {
+    let said = verdicts.iter().filter(|verdict| verdict.score.get() >= SAID_MIN);
+    said.min_by_key(|verdict| (std::cmp::Reverse(verdict.score), verdict.channel))
+}
+
+fn tell(host: Addr, verdict: &Verdict<'_>, ending: Ending, out: &mut Findings) {
+    let rows: Vec<&CellRow> = verdict.to.iter().filter_map(|given| given.row).collect();
+    let Some(time) = rows.iter().map(|row| row.time).max() else { return };
+    let finding = Finding {
+        subject: ending.name.as_bytes().to_vec(),
+        window: (ending.start, ending.end),
+        score: verdict.score,
+        reasons: verdict.reasons(ending.name),
+        techniques: TABLE[verdict.channel].techniques,
+        names: Names::default(),
+    };
+    out.push(&Entity::Host(host), &rows, time, finding);
+}
+
+impl Close for Profiles {
+    fn close(&mut self, minute: Minute, cells: &[Cell], context: &Context<'_>, out: &mut Findings) {
+        // Windows that ended while it was in quarantine.
+        self.end(Minute(minute.0 - 1), context, out);
+        for cell in cells {
+            self.take(minute, cell);
+        }
+        self.end(minute, context, out);
+    }
+
+    fn due(&self) -> Option<Minute> {
+        let last = |number: i64, minutes: i64| Minute((number + 1) * minutes - 1);
+        let hour = self.hours.first_key_value().map(|(hour, _)| last(*hour, HOUR_MINUTES));
+        let day = self.days.first_key_value().map(|(day, _)| last(*day, DAY_MINUTES));
+        hour.into_iter().chain(day).min()
+    }
+
+    fn knows(&self, entity: &Entity) -> bool {
+        let profile = entity.addr().and_then(|addr| self.known.get(&addr));
+        profile.is_some_and(|profile| profile.heard >= HEARD_MIN)
+    }
+
+    fn save(&mut self, sink: &mut Changes<'_>) {
+        for host in std::mem::take(&mut self.changed) {
+            sink(&host.to_bytes(), self.known.get(&host).map(encode).as_deref());
+        }
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let key = key.try_into().map_err(|_| "not a host of pcr".to_owned())?;
+        let host = Addr::from_bytes(key);
+        let profile: Profile = decode(value).map_err(|error| error.to_string())?;
+        if profile.hour.is_some() {
+            self.hours.entry(profile.last_hour).or_default().insert(host);
+        }
+        if profile.is_day_open {
+            self.days.entry(profile.day).or_default().insert(host);
+        }
+        self.known.insert(host, profile);
+        Ok(())
+    }
+}

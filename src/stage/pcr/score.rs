@@ -1,0 +1,143 @@
+//! What a window has to say: the change of role, times the volume, times how far that is beyond what
+//! the entity does anyway.
+
+use crate::base::log2::{BIT, log2, power};
+use crate::base::score::Ppm;
+use crate::record::schema::{ORIG_H, RESP_H, conn};
+use crate::record::{Observed, Reason};
+
+use super::channel::{Channel, TABLE};
+use super::history::Usual;
+use super::peers::{Given, ratio};
+
+/// Parts per million.
+const ONE: u64 = 1_000_000;
+
+/// What stands against a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Against {
+    /// The usual ratio of the entity.
+    pub(super) usual: Usual,
+    /// The most that it gave to new destinations in such a window, as a logarithm.
+    pub(super) most: i32,
+    /// Bytes that mean nothing, and bytes that are enough.
+    pub(super) volumes: (u64, u64),
+}
+
+/// A window of one channel.
+pub(super) struct Window<'a> {
+    pub(super) channel: usize,
+    /// Sent and received, all together.
+    pub(super) sum: [u64; 2],
+    /// Given to those who are not told apart.
+    pub(super) untold: u64,
+    /// To whom the entity gave.
+    pub(super) given: Vec<Given<'a>>,
+}
+
+/// See the module.
+pub(super) struct Verdict<'a> {
+    pub(super) channel: usize,
+    pub(super) score: Ppm,
+    /// Bytes that went where they are new, as far as those only take.
+    pub(super) pushed: u64,
+    /// log2 of them by what came back.
+    ratio: i32,
+    against: Against,
+    /// Who got them, the most first.
+    pub(super) to: Vec<Given<'a>>,
+}
+
+impl<'a> Verdict<'a> {
+    /// Judges a window.
+    pub(super) fn new(window: Window<'a>, against: Against) -> Self {
+        let Window { channel, sum, untold, given } = window;
+        let of = &TABLE[channel];
+        let mut weighed: Vec<(u64, u64, Given<'a>)> =
+            given.into_iter().map(|given| weigh(of, given)).collect();
+        weighed.sort_by_key(|(pushed, _, given)| (std::cmp::Reverse(*pushed), given.addr));
+        weighed.retain(|(pushed, ..)| *pushed > 0);
+        let add = |sum: u64, more: u64| sum.saturating_add(more);
+        let to_many = part(untold / 2, ramp(ratio(sum[0], sum[1]), of.role));
+        let pushed = weighed.iter().map(|(pushed, ..)| *pushed).fold(to_many, add);
+        let back = weighed.iter().map(|(_, back, _)| *back).fold(0, add);
+        let ratio = ratio(pushed, back);
+        let shift = (ratio - against.usual.mean) * BIT / against.usual.spread;
+        let (least, full) = against.volumes;
+        let volumes = (log2(least / of.smaller), log2(full / of.smaller));
+        let factors = [
+            ramp(shift, of.shift),
+            ramp(log2(pushed), volumes),
+            ramp(log2(pushed) - against.most, (0, BIT)),
+        ];
+        let score = factors.iter().fold(ONE, |score, factor| part(score, *factor));
+        let to = weighed.into_iter().map(|(_, _, given)| given).collect();
+        Self { channel, score: Ppm::new(score as u32), pushed, ratio, against, to }
+    }
+
+    /// Why: the factors multiply, so that each is owed an equal share of the score.
+    pub(super) fn reasons(&self, window: &'static str) -> Vec<Reason> {
+        let score = self.score.get();
+        let third = score / 3;
+        let bytes: &[_] = &[conn::ORIG_BYTES, conn::RESP_BYTES];
+        let text = |text: &str| Observed::Text(text.to_owned());
+        let first = self.to.first();
+        let destination = first.map_or_else(String::new, |given| given.addr.to_string());
+        let before = match first.map_or(0, |given| given.before) {
+            0 => "nothing before".to_owned(),
+            bytes => format!("at most {bytes} bytes in a day"),
+        };
+        let most = if self.against.most == 0 { 0 } else { power(self.against.most) >> 16 };
+        let reason = |feature, columns, observed, expected, share| Reason {
+            feature,
+            columns,
+            observed,
+            expected,
+            contribution: Ppm::new(share),
+        };
+        vec![
+            reason("pcr", bytes, pcr(self.ratio), pcr(self.against.usual.mean), score - 2 * third),
+            reason("sent_bytes", bytes, number(self.pushed), number(most), third),
+            reason("destination", &[RESP_H, ORIG_H], text(&destination), text(&before), third),
+            reason("channel", &[conn::SERVICE], text(TABLE[self.channel].name), text(""), 0),
+            reason("window", &[], text(window), text(""), 0),
+        ]
+    }
+}
+
+/// What an entity gave to a destination that got more than ever and only takes, and what of that
+/// came back.
+fn weigh<'a>(of: &Channel, given: Given<'a>) -> (u64, u64, Given<'a>) {
+    let is_new = ramp(given.beyond(), (0, 3 * BIT));
+    let takes = ramp(given.ratio(), of.role);
+    let weight = part(is_new, takes);
+    (part(given.sent, weight), part(given.received, weight), given)
+}
+
+/// Where `x` stands between two ends, in parts per million.
+fn ramp(x: i32, (from, to): (i32, i32)) -> u64 {
+    if x <= from {
+        return 0;
+    }
+    let share = i64::from(x - from) * ONE as i64 / i64::from((to - from).max(1));
+    share.unsigned_abs().min(ONE)
+}
+
+/// So many parts per million of a number.
+fn part(number: u64, ppm: u64) -> u64 {
+    (u128::from(number) * u128::from(ppm) / u128::from(ONE)) as u64
+}
+
+/// The producer-consumer ratio of a logarithm: (r - 1) / (r + 1).
+fn pcr(ratio: i32) -> Observed {
+    let sent = power(ratio.clamp(-30 * BIT, 30 * BIT));
+    let received = power(0);
+    let difference = i128::from(sent) - i128::from(received);
+    let millionths = difference * 1_000_000 / i128::from(sent + received);
+    Observed::Number(millionths as i64)
+}
+
+/// A number of bytes; beyond nine terabytes as nine.
+fn number(bytes: u64) -> Observed {
+    Observed::Number(i64::try_from(bytes.saturating_mul(1_000_000)).unwrap_or(i64::MAX))
+}
