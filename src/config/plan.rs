@@ -176,7 +176,9 @@ fn roles(entity: &Settings) -> RolePolicy {
     let told = entity.map("roles").iter();
     let clients = entity.integer("role_clients");
     RolePolicy {
-        configured: told.filter_map(|(net, name)| Some((network(net)?.trunc(), role(name)))).collect(),
+        configured: told
+            .filter_map(|(net, name)| Some((network(net)?.trunc(), role(name))))
+            .collect(),
         clients: usize::try_from(clients).unwrap_or_default(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
-use crate::base::limits::WINDOW_BYTES_MAX;
+use crate::base::limits::{UID_BYTES_MAX, WINDOW_BYTES_MAX};
 use crate::base::time::Minute;
 use crate::record::Entity;
 use crate::stage::{Amounts, Cell, CellRow, Combine, Delta};
@@ -69,7 +69,7 @@ impl Windows {
         let Some(stage) = index(&saved.stage) else { return Ok(()) };
         let key = (stage, saved.entity, saved.subject);
         let minute = self.minutes.entry(saved.minute).or_default();
-        self.bytes += cost(&key, saved.row.as_ref());
+        self.bytes += cost(&key.2);
         minute.insert(key, (saved.amounts, saved.row));
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Windows {
             combine.add((amounts, row), (delta.amounts, delta.row));
             return;
         }
-        let cost = cost(&key, delta.row.as_ref());
+        let cost = cost(&key.2);
         let is_full = self.bytes + cost > WINDOW_BYTES_MAX;
         if is_full || (self.bytes + cost > WINDOW_BYTES_MAX / 2 && !is_known(&key.1)) {
             self.dropped += 1;
@@ -117,7 +117,7 @@ impl Windows {
         for ((stage, entity, subject), (amounts, row)) in
             self.minutes.remove(&minute).unwrap_or_default()
         {
-            self.bytes -= cost_of(&subject, row.as_ref());
+            self.bytes -= cost(&subject);
             if let Some(changed) = &mut self.changed {
                 changed.insert((minute, (stage, entity.clone(), subject.clone())));
             }
@@ -132,12 +132,8 @@ impl Windows {
     }
 }
 
-fn cost((_, _, subject): &Key, row: Option<&CellRow>) -> usize {
-    cost_of(subject, row)
-}
-
 /// The bytes that a cell takes, with its place in the map, and once more where it is to be saved.
-fn cost_of(subject: &[u8], row: Option<&CellRow>) -> usize {
-    let uid = row.map_or(0, |row| row.record.uid.len());
-    2 * (size_of::<Key>() + subject.len()) + size_of::<CellRow>() + uid + 64
+/// The row that stands for a cell may change, so its uid counts with the most that it may have.
+fn cost(subject: &[u8]) -> usize {
+    2 * (size_of::<Key>() + subject.len()) + size_of::<CellRow>() + UID_BYTES_MAX + 64
 }

@@ -2,6 +2,7 @@
 
 use crate::record::Technique;
 
+use super::history::Usual;
 use super::{OVER_DNS, OVER_WEB, TECHNIQUES};
 
 /// Channels that a connection is one of.
@@ -21,8 +22,8 @@ pub(super) const OTHER: usize = 3;
 pub(super) struct Channel {
     pub(super) name: &'static str,
     pub(super) techniques: &'static [Technique],
-    /// Mean and spread of hosts of which nothing is known.
-    pub(super) usual: (i32, i32),
+    /// What is usual of hosts of which nothing is known.
+    pub(super) usual: Usual,
     /// No history is taken for steadier than this.
     pub(super) spread_min: i32,
     /// Spreads away from what is usual: below the first it is noise, from the second on a change.
@@ -38,7 +39,7 @@ pub(super) struct Channel {
 const ANY: Channel = Channel {
     name: "all",
     techniques: TECHNIQUES,
-    usual: (0, 3 * 256),
+    usual: Usual { mean: 0, spread: 3 * 256 },
     spread_min: 128,
     shift: (3 * 256, 5 * 256),
     role: (150, 512),
@@ -52,7 +53,7 @@ pub(super) const TABLE: [Channel; CHANNELS] = [
     Channel {
         name: "dns",
         techniques: OVER_DNS,
-        usual: (-300, 192),
+        usual: Usual { mean: -300, spread: 192 },
         spread_min: 64,
         shift: (384, 768),
         role: (-160, -40),

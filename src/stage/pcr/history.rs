@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::log2::BIT;
 
-use super::channel::Channel;
-
 const HOURS: usize = 32;
 const DAYS: usize = 14;
 /// How many hours of history weigh as much as what is known of any host.
@@ -79,9 +77,9 @@ impl History {
     }
 
     /// Median and robust spread (1.4826 times the median of distances), each drawn towards what is
-    /// usual of any host while there is little history: with n hours the weight of eight to n, on
-    /// the mean and on the squared spread.
-    pub(super) fn usual(&self, channel: &Channel) -> Usual {
+    /// usual otherwise while there is little history: with n hours the weight of eight to n, on the
+    /// mean and on the squared spread. No history is taken for steadier than `spread_min`.
+    pub(super) fn usual(&self, otherwise: Usual, spread_min: i32) -> Usual {
         let count = usize::from(self.hours_count).min(HOURS);
         let mut sorted = self.ratios;
         let sorted = &mut sorted[..count];
@@ -89,9 +87,9 @@ impl History {
         for ratio in sorted.iter_mut() {
             *ratio = (i32::from(*ratio) - median).abs().min(i32::from(i16::MAX)) as i16;
         }
-        let spread = (self::median(sorted) * 14_826 / 10_000).max(channel.spread_min);
+        let spread = (self::median(sorted) * 14_826 / 10_000).max(spread_min);
         let (n, prior) = (count as i64, PRIOR_HOURS);
-        let (mean, wide) = (i64::from(channel.usual.0), i64::from(channel.usual.1));
+        let (mean, wide) = (i64::from(otherwise.mean), i64::from(otherwise.spread));
         let squared = |spread: i64| spread * spread;
         let variance = (prior * squared(wide) + n * squared(i64::from(spread))) / (prior + n);
         Usual {

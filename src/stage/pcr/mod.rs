@@ -68,7 +68,7 @@ pub(super) const STAGE: StageDef = StageDef {
         KeyDef {
             name: "alert",
             kind: Kind::Real { min: 0.0, max: 1.0 },
-            default: Some("0.5"),
+            default: Some("0.7"),
             example: "",
             doc: "score from which a finding is an alert",
         },
@@ -94,7 +94,7 @@ pub(super) const STAGE: StageDef = StageDef {
             doc: "bytes from which the volume takes nothing from a score; of DNS a tenth",
         },
     ],
-    example: "enabled = true\nweight = 60\nalert = 0.5\nmax_entities = 100000\n",
+    example: "enabled = true\nweight = 60\nalert = 0.7\nmax_entities = 100000\n",
     window_us: DAY,
     build: Build::Window {
         fold: |_| Box::new(fold::Bytes::default()),

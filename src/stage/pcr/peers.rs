@@ -28,7 +28,7 @@ pub(super) struct Peer {
     pub(super) row: Option<Box<CellRow>>,
 }
 
-/// What an other side got in a window, and the most it got in a day before.
+/// What an other side got in a window of some days, and the most it got in one day before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Given<'a> {
     pub(super) channel: usize,
@@ -37,6 +37,7 @@ pub(super) struct Given<'a> {
     pub(super) received: u64,
     /// Bytes.
     pub(super) before: u64,
+    pub(super) days: u64,
     pub(super) row: Option<&'a CellRow>,
 }
 
@@ -62,6 +63,7 @@ impl Peers {
             sent: sum(&peer.sent[..days]),
             received: sum(&peer.received[..days]),
             before: peer.most(days) << 10,
+            days: days as u64,
             row: peer.row.as_deref(),
         })
     }
@@ -149,9 +151,10 @@ impl Given<'_> {
         ratio(self.sent, self.received)
     }
 
-    /// How much more it got than ever on a day before, in 256ths of a bit.
+    /// How much more it got than ever in as many days before, in 256ths of a bit.
     pub(super) fn beyond(&self) -> i32 {
-        log2(self.sent + SMALL) - log2(self.before + SMALL)
+        let before = self.before.saturating_mul(self.days).saturating_add(SMALL);
+        log2(self.sent.saturating_add(SMALL)) - log2(before)
     }
 }
 

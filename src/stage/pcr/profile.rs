@@ -13,8 +13,8 @@ use crate::record::{Entity, Log, Names};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::{Changes, Close, Context};
-use super::channel::{ALL, CHANNELS, TABLE};
-use super::history::History;
+use super::channel::{ALL, CHANNELS, DNS, TABLE};
+use super::history::{History, Usual};
 use super::hour::Hour;
 use super::peers::{Given, LONG_DAYS, Peers, ratio};
 use super::score::{Against, Verdict, Window};
@@ -43,8 +43,8 @@ struct Profile {
     day: i64,
     is_day_open: bool,
     torn_hours: u8,
-    /// Its first day, of which everything is new.
-    first_day: i64,
+    /// Days that it was heard on before this one.
+    days: u8,
     channels: Vec<(u8, History)>,
     peers: Peers,
     /// The highest score that was said of each of the last days, today first.
@@ -96,11 +96,8 @@ impl Profiles {
             return;
         }
         let (hour, day) = (minute.0.div_euclid(HOUR_MINUTES), minute.0.div_euclid(DAY_MINUTES));
-        let profile = self.known.entry(addr).or_insert_with(|| Profile {
-            first_day: day,
-            day,
-            ..Profile::default()
-        });
+        let profile =
+            self.known.entry(addr).or_insert_with(|| Profile { day, ..Profile::default() });
         if profile.hour.is_none() {
             profile.begin(hour, day);
             self.hours.entry(hour).or_default().insert(addr);
@@ -189,14 +186,14 @@ impl Profiles {
         let is_shared = context.roles.get(host).is_some();
         let mut said = profile.said[0];
         let end = start.plus(DAY);
-        // A longer window says only what no shorter one in it has said.
-        if let Some(verdict) = strongest(&verdicts).filter(|it| !is_shared && it.score.get() > said)
-        {
+        // A longer window speaks only where no shorter one in it raised an alert, and says more.
+        let speaks = |score: u32, said: u32| !is_shared && said < self.alert && score > said;
+        if let Some(verdict) = strongest(&verdicts).filter(|it| speaks(it.score.get(), said)) {
             said = verdict.score.get();
             tell(host, verdict, Ending { name: "day", start, end }, out);
         }
         let before = profile.said[1..].iter().copied().max().unwrap_or_default().max(said);
-        if let Some(verdict) = strongest(&long).filter(|it| !is_shared && it.score.get() > before) {
+        if let Some(verdict) = strongest(&long).filter(|it| speaks(it.score.get(), before)) {
             let start = start.plus(-((LONG_DAYS as i64 - 1) * DAY));
             said = verdict.score.get();
             tell(host, verdict, Ending { name: "5 days", start, end }, out);
@@ -206,7 +203,7 @@ impl Profiles {
         drop((verdicts, long));
         profile.said[0] = said;
         // Of a first day everything is new, and what is suspicious is no habit.
-        if profile.day > profile.first_day && said < self.alert {
+        if profile.days > 0 && said < self.alert {
             for (channel, pushed) in pushed {
                 if let Some(history) = profile.history_mut(channel) {
                     history.day(pushed);
@@ -252,6 +249,7 @@ impl Profile {
                 self.said[0] = 0;
             }
             self.torn_hours = 0;
+            self.days = self.days.saturating_add(1);
         }
         (self.day, self.is_day_open, self.last_hour) = (day, true, hour);
         self.hour = Some(Box::default());
@@ -275,6 +273,7 @@ impl Profile {
             sent: peer.sent,
             received: peer.received,
             before: self.peers.before_today(peer.channel, peer.addr),
+            days: 1,
             row: peer.row.as_ref(),
         });
         let window = Window {
@@ -307,9 +306,18 @@ impl Profile {
     }
 
     fn against(&self, channel: usize, most: i32, volumes: (u64, u64)) -> Against {
-        let none = History::default();
-        let usual = self.history(channel).unwrap_or(&none).usual(&TABLE[channel]);
-        Against { usual, most, volumes }
+        let known = [400_000, 700_000];
+        let certainty = known.get(usize::from(self.days)).copied().unwrap_or(1_000_000);
+        Against { usual: self.usual(channel), most, volumes, certainty }
+    }
+
+    /// What is usual in a channel. Of DNS any host is asked, since it is alike for all; of another
+    /// channel with little history what this host is like in all of them together.
+    fn usual(&self, channel: usize) -> Usual {
+        let of = &TABLE[channel];
+        let otherwise = if channel == ALL || channel == DNS { of.usual } else { self.usual(ALL) };
+        let history = self.history(channel);
+        history.map_or(otherwise, |history| history.usual(otherwise, of.spread_min))
     }
 
     fn learn_hour(&mut self, channel: usize, hour: &Hour, pushed: i32, is_suspicious: bool) {
@@ -321,7 +329,7 @@ impl Profile {
             self.channels.push((channel as u8, History::default()));
         }
         // Of a first day everything is new.
-        let pushed = if self.day > self.first_day { pushed } else { 0 };
+        let pushed = if self.days > 0 { pushed } else { 0 };
         if let Some(history) = self.history_mut(channel) {
             history.hour(ratio(sent, received), pushed, is_suspicious);
         }

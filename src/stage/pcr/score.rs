@@ -22,6 +22,9 @@ pub(super) struct Against {
     pub(super) most: i32,
     /// Bytes that mean nothing, and bytes that are enough.
     pub(super) volumes: (u64, u64),
+    /// How far anything can be said of a host that was first heard lately, in parts per million: on
+    /// its first days every destination is new.
+    pub(super) certainty: u64,
 }
 
 /// A window of one channel.
@@ -62,10 +65,12 @@ impl<'a> Verdict<'a> {
         let pushed = weighed.iter().map(|(pushed, ..)| *pushed).fold(to_many, add);
         let back = weighed.iter().map(|(_, back, _)| *back).fold(0, add);
         let ratio = ratio(pushed, back);
-        let shift = (ratio - against.usual.mean) * BIT / against.usual.spread;
+        // Who gives sixty-four times what it gets is a producer: more of it is no other role.
+        let shift = (ratio.min(6 * BIT) - against.usual.mean) * BIT / against.usual.spread;
         let (least, full) = against.volumes;
         let volumes = (log2(least / of.smaller), log2(full / of.smaller));
         let factors = [
+            against.certainty,
             ramp(shift, of.shift),
             ramp(log2(pushed), volumes),
             ramp(log2(pushed) - against.most, (0, BIT)),
