@@ -9,6 +9,7 @@
 #   make services              a Kafka broker and an Elasticsearch node on loopback; services-down
 #                              stops them
 #   make bench                 the tables of docs/benchmarks.md
+#   make evaluate              what is found in logs of which the truth is known
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 
 SHELL := /bin/bash
@@ -21,7 +22,7 @@ BINARY := $(TARGET)/release/zeek-ueba
 VENV := $(TARGET)/tools/python
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny fuzz bench bench-small clean need
+.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny fuzz bench bench-small evaluate clean need
 
 all: build
 
@@ -122,6 +123,10 @@ bench: need
 
 bench-small: need
 	$(CARGO) bench --locked --bench speed -- --small
+
+# Ends with an error where anything is missed, or found that is not there.
+evaluate: need
+	$(CARGO) bench --quiet --locked --bench evaluate
 
 clean:
 	$(CARGO) clean

@@ -12,6 +12,7 @@ mod emulator;
 mod examples;
 mod laws;
 mod live;
+mod planted;
 mod services;
 mod tidy;
 mod zeek_cases;

@@ -1,0 +1,22 @@
+//! The planted logs: that each is judged right, that the judge says so of nothing else, and the laws of
+//! how they are made. What they are: `evaluation`.
+
+mod evaluation;
+mod judging;
+mod language;
+mod laws;
+
+use std::path::Path;
+
+use evaluation::{evaluate, names, table};
+
+#[test]
+fn every_scenario_is_judged_right() {
+    let names = names();
+    assert!(names.len() > 15, "the scenarios were not found: {names:?}");
+    let outcomes = evaluate(Path::new(env!("CARGO_BIN_EXE_zeek-ueba")), &names);
+    let is_right = outcomes.iter().all(|outcome| outcome.wrong.is_empty());
+    assert!(is_right, "\n{}", table(&outcomes));
+    let guilty = outcomes.iter().filter(|outcome| !outcome.truth.is_empty()).count();
+    assert!(guilty >= 4 && outcomes.len() - guilty >= 6, "{guilty} of {}", outcomes.len());
+}
