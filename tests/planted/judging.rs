@@ -117,7 +117,7 @@ fn the_table_shows_what_was_found_and_what_is_wrong() {
         (0..5).map(|_| alert("10.0.0.6", "dns", "09:20", ["09:00", "09:30"])).collect();
     let quiet = outcome("days 3\nquiet", &many);
     let innocent = "`host:10.0.0.6`, dns, 0.87, 1d 09:00 to 09:30";
-    let late = (1 * 1440 + 10 * 60 + 4) - end.unsigned_abs().div_ceil(60_000_000);
+    let late = (1440 + 10 * 60 + 4) - end.unsigned_abs().div_ceil(60_000_000);
     let expected = format!(
         "| scenario | records | expected | found: entity, channel, score, window, after the end | \
          verdict |\n|---|--:|---|---|---|\n\

@@ -85,7 +85,7 @@ fn addresses_are_one_or_any_or_each() {
     );
     let each = "4 times from 0d 00:00 to 0d 04:00: 10.0.0.5 > each far(3):80 tcp for 1ms";
     assert_eq!(
-        records(each, &[]).iter().map(last_word).collect::<Vec<_>>(),
+        records(each, &[]).iter().map(|it| last_word(it)).collect::<Vec<_>>(),
         ["198.18.0.0:80", "198.18.0.1:80", "198.18.0.2:80", "198.18.0.0:80"]
     );
     let any = "every 1m: any near(2) > any far(1000):80 tcp";
@@ -95,11 +95,11 @@ fn addresses_are_one_or_any_or_each() {
     assert!(of(" 198.18.0.1 >") > 1000);
     let (first, last) = (of("> 198.18.0.2:80"), of("> 198.18.3.200:80"));
     assert!(first > 500 && last < 50, "{first} and {last}: the first ones more often");
-    let far: std::collections::BTreeSet<String> = found.iter().map(last_word).collect();
+    let far: std::collections::BTreeSet<String> = found.iter().map(|it| last_word(it)).collect();
     assert!(far.len() > 500, "{} of a thousand", far.len());
 }
 
-fn last_word(record: &String) -> String {
+fn last_word(record: &str) -> String {
     record.rsplit_once(' ').unwrap().1.to_owned()
 }
 

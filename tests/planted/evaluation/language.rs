@@ -42,12 +42,11 @@ use super::units::{self, Parsed};
 const POOLS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const POOLS_COUNT: u64 = 1 << 17;
 
+/// Gives the text of a file that is used.
+type Include<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// Reads a scenario of this name; `include` gives the text of what it uses. Else its mistakes.
-pub(crate) fn parse(
-    name: &str,
-    text: &str,
-    include: &dyn Fn(&str) -> Option<String>,
-) -> Result<Scenario, Vec<String>> {
+pub(crate) fn parse(name: &str, text: &str, include: Include<'_>) -> Result<Scenario, Vec<String>> {
     let mut reader = Reader::default();
     reader.file(name, text, Some(include));
     if reader.days == 0 {
@@ -76,7 +75,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn file(&mut self, name: &str, text: &str, include: Option<&dyn Fn(&str) -> Option<String>>) {
+    fn file(&mut self, name: &str, text: &str, include: Option<Include<'_>>) {
         let mut lines = text.lines().enumerate();
         while let Some((index, line)) = lines.next() {
             let mut line = line.trim().to_owned();
