@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::base::address::Addr;
-use crate::record::schema::{ColumnId, ORIG_H, RESP_H, files};
+use crate::record::schema::{ColumnId, ORIG_H, RESP_H, files, http};
 use crate::record::{Evidence, Log, Observed};
 
 /// What to hide of a field, the least first.
@@ -87,10 +87,19 @@ impl Hidden {
         (orig.filter(|_| is_shown(ORIG_H)), resp.filter(|_| is_shown(RESP_H)))
     }
 
+    /// Whether users of this log may be named; else they are no entities either.
+    #[must_use]
+    pub fn shows_users(&self) -> bool {
+        self.log != Log::Http || self.is_shown(http::USERNAME)
+    }
+
     /// Hides in what a stage found in a record of this log.
     pub fn hide(&self, evidence: &mut Evidence) {
         let (orig, resp) = (evidence.source, evidence.destination);
         (evidence.source, evidence.destination) = self.ends(orig, resp);
+        if !self.shows_users() {
+            evidence.names.user = None;
+        }
         for reason in &mut evidence.reasons {
             for &id in reason.columns {
                 match &mut reason.observed {

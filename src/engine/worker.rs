@@ -190,7 +190,7 @@ impl Worker {
             let sides = sides(batch, row);
             self.sides.push(sides);
             let mut parties = self.plan.inside.parties(sides);
-            if batch.log() == Log::Http {
+            if batch.log() == Log::Http && self.hidden.shows_users() {
                 parties.user = batch.text(http::USERNAME, row).and_then(Entity::user);
             }
             self.parties.push(parties);

@@ -57,7 +57,7 @@ pub(super) const TABLE: [Channel; CHANNELS] = [
         spread_min: 64,
         shift: (384, 768),
         role: (-160, -40),
-        smaller: 10,
+        smaller: 20,
     },
     Channel { name: "tls", techniques: OVER_WEB, ..ANY },
     Channel { name: "http", techniques: OVER_WEB, ..ANY },

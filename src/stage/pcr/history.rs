@@ -1,43 +1,41 @@
-//! What an entity's hours and days in one channel were like: ratios and volumes, in few bytes.
+//! What an entity's hours and days in one channel were like, in few bytes.
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::log2::BIT;
+use crate::base::log2::{BIT, log2, power};
 
 const HOURS: usize = 32;
 const DAYS: usize = 14;
-/// How many hours of history weigh as much as what is known of any host.
+/// How many hours of history weigh as much as what is usual otherwise.
 const PRIOR_HOURS: i64 = 8;
+/// One suspicious hour in so many is learned: an attacker trains slowly, and a host that changed its
+/// role for good is silent again in the end.
+const LEARNED_ONE_IN: u8 = 8;
 
 /// The last hours and days in which something was sent or received, oldest overwritten first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct History {
     /// log2 of sent by received in each hour, in 256ths of a bit.
     ratios: [i16; HOURS],
-    /// log2 of what went to destinations that were new, in quarters of a bit.
-    pushed: [u8; HOURS],
-    days: [u8; DAYS],
     hours_count: u8,
     hours_next: u8,
+    days: [Day; DAYS],
     days_count: u8,
     days_next: u8,
+    /// The hour of today in which most was sent.
+    today: Day,
     /// Suspicious hours since the last one that was learned.
     suspicious: u8,
 }
 
-impl Default for History {
-    fn default() -> Self {
-        Self {
-            ratios: [0; HOURS],
-            pushed: [0; HOURS],
-            days: [0; DAYS],
-            hours_count: 0,
-            hours_next: 0,
-            days_count: 0,
-            days_next: 0,
-            suspicious: 0,
-        }
-    }
+/// A day, and the hour of it in which most was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Day {
+    /// log2 of all that was sent, in quarters of a bit.
+    sent: u8,
+    /// The same of that hour, and its ratio.
+    top: u8,
+    ratio: i16,
 }
 
 /// What is usual, in 256ths of a bit.
@@ -47,13 +45,9 @@ pub(super) struct Usual {
     pub(super) spread: i32,
 }
 
-/// One suspicious hour in so many is learned: an attacker trains slowly, and a host that changed its
-/// role for good is silent again after some weeks.
-const LEARNED_ONE_IN: u8 = 8;
-
 impl History {
     /// Learns an hour, but most of those that are suspicious.
-    pub(super) fn hour(&mut self, ratio: i32, pushed: i32, is_suspicious: bool) {
+    pub(super) fn hour(&mut self, ratio: i32, sent: u64, is_suspicious: bool) {
         if is_suspicious {
             self.suspicious += 1;
             if self.suspicious < LEARNED_ONE_IN {
@@ -61,24 +55,32 @@ impl History {
             }
             self.suspicious = 0;
         }
+        let ratio = ratio.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
         let at = usize::from(self.hours_next) % HOURS;
-        self.ratios[at] = ratio.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-        self.pushed[at] = quarters(pushed);
+        self.ratios[at] = ratio;
         self.hours_next = ((at + 1) % HOURS) as u8;
         self.hours_count = (self.hours_count + 1).min(HOURS as u8);
+        let sent = quarters(log2(sent));
+        if sent > self.today.top {
+            (self.today.top, self.today.ratio) = (sent, ratio);
+        }
     }
 
-    /// Learns a day.
-    pub(super) fn day(&mut self, pushed: i32) {
-        let at = usize::from(self.days_next) % DAYS;
-        self.days[at] = quarters(pushed);
-        self.days_next = ((at + 1) % DAYS) as u8;
-        self.days_count = (self.days_count + 1).min(DAYS as u8);
+    /// Ends a day, on which so much was sent; learns it where it is a habit.
+    pub(super) fn day(&mut self, sent: u64, is_habit: bool) {
+        let day = Day { sent: quarters(log2(sent)), ..std::mem::take(&mut self.today) };
+        if is_habit {
+            let at = usize::from(self.days_next) % DAYS;
+            self.days[at] = day;
+            self.days_next = ((at + 1) % DAYS) as u8;
+            self.days_count = (self.days_count + 1).min(DAYS as u8);
+        }
     }
 
-    /// Median and robust spread (1.4826 times the median of distances), each drawn towards what is
-    /// usual otherwise while there is little history: with n hours the weight of eight to n, on the
-    /// mean and on the squared spread. No history is taken for steadier than `spread_min`.
+    /// Median and robust spread (1.4826 times the median of distances) of the ratio, each drawn
+    /// towards what is usual otherwise while there is little history: with n hours the weight of
+    /// eight to n, on the mean and on the squared spread. No history is taken for steadier than
+    /// `spread_min`.
     pub(super) fn usual(&self, otherwise: Usual, spread_min: i32) -> Usual {
         let count = usize::from(self.hours_count).min(HOURS);
         let mut sorted = self.ratios;
@@ -98,31 +100,54 @@ impl History {
         }
     }
 
-    /// The most that went to new destinations in one hour, in 256ths of a bit: of so few hours it
-    /// is the 99th percentile.
-    pub(super) fn hour_max(&self) -> i32 {
-        let count = usize::from(self.hours_count).min(HOURS);
-        self.pushed[..count].iter().max().map_or(0, |max| i32::from(*max) * BIT / 4)
+    /// Days that were learned, the last one first.
+    fn days(&self) -> impl Iterator<Item = Day> {
+        let count = usize::from(self.days_count).min(DAYS);
+        (0..count).map(|back| self.days[(usize::from(self.days_next) + 2 * DAYS - 1 - back) % DAYS])
     }
 
-    /// The same of one day, but for the last `but` days.
-    pub(super) fn day_max(&self, but: usize) -> i32 {
-        let older = (but..self.days()).map(|back| {
-            let at = usize::from(self.days_next) + 2 * DAYS - 1 - back;
-            i32::from(self.days[at % DAYS])
+    /// The most that was sent in an hour of the days before, as a logarithm: of two weeks' hours
+    /// it is beyond the 99th percentile.
+    pub(super) fn hour_most(&self) -> i32 {
+        self.days().map(|day| log(day.top)).max().unwrap_or_default()
+    }
+
+    /// The most that was sent in a day.
+    pub(super) fn day_most(&self) -> i32 {
+        self.days().map(|day| log(day.sent)).max().unwrap_or_default()
+    }
+
+    /// All that was sent in the last `count` days, and what is usual of one more than so many: the
+    /// days before them say, where there are at least two.
+    pub(super) fn long(&self, count: usize) -> Option<(u64, i32)> {
+        let bytes = |day: Day| power(log(day.sent)) >> 16;
+        let recent = self.days().take(count).map(bytes).sum();
+        let (days, sum, most) = self.days().skip(count).fold((0, 0_u64, 0), |all, day| {
+            (all.0 + 1, all.1.saturating_add(bytes(day)), all.2.max(log(day.sent)))
         });
-        older.max().map_or(0, |max| max * BIT / 4)
+        if days < 2 || self.days().count() < count {
+            return None;
+        }
+        // Half a bit beyond the mean: five days together vary little.
+        let usual = log2(sum / days * (count as u64 + 1)) + BIT / 2;
+        Some((recent, usual.max(most)))
     }
 
-    /// Days that were learned.
-    pub(super) fn days(&self) -> usize {
-        usize::from(self.days_count).min(DAYS)
+    /// Whether an hour of the days before sent a quarter of `sent`, by its logarithm, and more, at
+    /// nearly this ratio: then it is no new role.
+    pub(super) fn has_precedent(&self, sent: i32, ratio: i32) -> bool {
+        self.days().any(|day| log(day.top) >= sent - 2 * BIT && i32::from(day.ratio) >= ratio - BIT)
     }
 }
 
 /// 256ths of a bit as quarters.
 fn quarters(log: i32) -> u8 {
     (log * 4 / BIT).clamp(0, 255) as u8
+}
+
+/// And back.
+fn log(quarters: u8) -> i32 {
+    i32::from(quarters) * BIT / 4
 }
 
 /// The lower median; 0 of nothing. Sorts.

@@ -37,6 +37,7 @@ pub(super) struct Given<'a> {
     pub(super) received: u64,
     /// Bytes.
     pub(super) before: u64,
+    /// For how many days it may be what is sent now.
     pub(super) days: u64,
     pub(super) row: Option<&'a CellRow>,
 }
@@ -45,6 +46,8 @@ pub(super) struct Given<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Peers {
     peers: Vec<Peer>,
+    /// Days from the last one on which the entity was heard to today.
+    away: u32,
 }
 
 impl Peers {
@@ -63,7 +66,7 @@ impl Peers {
             sent: sum(&peer.sent[..days]),
             received: sum(&peer.received[..days]),
             before: peer.most(days) << 10,
-            days: days as u64,
+            days: (days as u64).max(self.waited()),
             row: peer.row.as_deref(),
         })
     }
@@ -104,8 +107,14 @@ impl Peers {
         self.peers.push(peer);
     }
 
+    /// For how many days something may have waited to be sent.
+    pub(super) fn waited(&self) -> u64 {
+        u64::from(self.away).max(1)
+    }
+
     /// `days` have gone by.
     pub(super) fn turn(&mut self, days: u64) {
+        self.away = u32::try_from(days).unwrap_or(u32::MAX);
         for peer in &mut self.peers {
             for _ in 0..days.min(LONG_DAYS as u64) {
                 peer.before = peer.before.max(peer.sent[LONG_DAYS - 1]);
@@ -151,7 +160,7 @@ impl Given<'_> {
         ratio(self.sent, self.received)
     }
 
-    /// How much more it got than ever in as many days before, in 256ths of a bit.
+    /// How much more it got than ever in so many days before, in 256ths of a bit.
     pub(super) fn beyond(&self) -> i32 {
         let before = self.before.saturating_mul(self.days).saturating_add(SMALL);
         log2(self.sent.saturating_add(SMALL)) - log2(before)

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::base::address::Addr;
 use crate::base::codec::{decode, encode};
 use crate::base::keys::Settings;
-use crate::base::log2::log2;
+use crate::base::log2::{BIT, log2};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
 use crate::record::{Entity, Log, Names};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::{Changes, Close, Context};
-use super::channel::{ALL, CHANNELS, DNS, TABLE};
+use super::channel::{ALL, CHANNELS, DNS, PARTS, TABLE};
 use super::history::{History, Usual};
 use super::hour::Hour;
 use super::peers::{Given, LONG_DAYS, Peers, ratio};
@@ -21,16 +21,12 @@ use super::score::{Against, Verdict, Window};
 
 /// Hours in which a host was heard until it is no stranger.
 const HEARD_MIN: u16 = 3;
-/// Bytes of an hour below which a ratio is noise.
-const LEARNED_MIN: u64 = 16 << 10;
+/// Bytes of an hour below which a ratio is noise, as what machines say when nobody is there.
+const LEARNED_MIN: u64 = 256 << 10;
 /// What is less says nothing: many of it would add up in a risk.
 const SAID_MIN: u32 = 250_000;
 /// Hours of a day that may be missing.
 const TORN_MAX: u8 = 6;
-/// Days before the long window that must be known of a host.
-const OLDER_DAYS_MIN: usize = 2;
-/// log2 of five, in 256ths of a bit: five days have five times what one has.
-const FIVE: i32 = 594;
 
 /// What is kept of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +41,8 @@ struct Profile {
     torn_hours: u8,
     /// Days that it was heard on before this one.
     days: u8,
+    /// Sent today, by channel.
+    today: [u64; PARTS],
     channels: Vec<(u8, History)>,
     peers: Peers,
     /// The highest score that was said of each of the last days, today first.
@@ -158,14 +156,12 @@ impl Profiles {
             tell(host, verdict, ending, out);
         }
         let is_suspicious = score >= self.alert;
-        let learned: Vec<(usize, i32)> = if hour.is_torn() {
-            Vec::new()
-        } else {
-            verdicts.iter().map(|verdict| (verdict.channel, log2(verdict.pushed))).collect()
-        };
         drop(verdicts);
-        for (channel, pushed) in learned {
-            profile.learn_hour(channel, &hour, pushed, is_suspicious);
+        if !hour.is_torn() {
+            (0..CHANNELS).for_each(|channel| profile.learn_hour(channel, &hour, is_suspicious));
+        }
+        for (channel, sum) in hour.sums.iter().enumerate() {
+            profile.today[channel] = profile.today[channel].saturating_add(sum[0]);
         }
         profile.said[0] = profile.said[0].max(score);
         for peer in hour.peers {
@@ -179,6 +175,7 @@ impl Profiles {
         profile.is_day_open = false;
         if profile.torn_hours > TORN_MAX {
             profile.peers.forget_today();
+            profile.learn_day(false);
             return;
         }
         let verdicts = profile.judge_days(1, self.volumes);
@@ -198,18 +195,9 @@ impl Profiles {
             said = verdict.score.get();
             tell(host, verdict, Ending { name: "5 days", start, end }, out);
         }
-        let pushed: Vec<(usize, i32)> =
-            verdicts.iter().map(|verdict| (verdict.channel, log2(verdict.pushed))).collect();
         drop((verdicts, long));
         profile.said[0] = said;
-        // Of a first day everything is new, and what is suspicious is no habit.
-        if profile.days > 0 && said < self.alert {
-            for (channel, pushed) in pushed {
-                if let Some(history) = profile.history_mut(channel) {
-                    history.day(pushed);
-                }
-            }
-        }
+        profile.learn_day(said < self.alert);
     }
 
     /// Forgets strangers that were not heard for a day, and, where it is nearly full, who was not
@@ -273,40 +261,62 @@ impl Profile {
             sent: peer.sent,
             received: peer.received,
             before: self.peers.before_today(peer.channel, peer.addr),
-            days: 1,
+            days: self.peers.waited(),
             row: peer.row.as_ref(),
         });
+        let [sent, received] = hour.sum(channel);
         let window = Window {
             channel,
-            sum: hour.sum(channel),
+            sent,
+            ratio: ratio(sent, received),
             untold: hour.untold(channel),
             given: given.collect(),
+            among: 1,
         };
-        let most = self.history(channel).map_or(0, History::hour_max);
-        Verdict::new(window, self.against(channel, most, volumes))
+        let history = self.history(channel);
+        let most = history.map_or(0, History::hour_most);
+        Verdict::new(window, self.against(channel, most, volumes), |sent, ratio| {
+            history.is_some_and(|history| history.has_precedent(sent, ratio))
+        })
     }
 
-    /// Judges the last `days` in every channel; the longest window needs days before it.
+    /// Judges today, or the last five days, in every channel.
     fn judge_days(&self, days: usize, volumes: (u64, u64)) -> Vec<Verdict<'_>> {
         let judge = |channel: usize| {
             let history = self.history(channel)?;
-            let most = if days == 1 {
-                history.day_max(0)
-            } else {
-                if history.days() < LONG_DAYS - 1 + OLDER_DAYS_MIN {
-                    return None;
+            let today = self.sent_today(channel);
+            let (sent, most) = match days {
+                1 => (today, history.day_most()),
+                _ => {
+                    let (before, usual) = history.long(days - 1)?;
+                    (today.saturating_add(before), usual)
                 }
-                history.day_max(LONG_DAYS - 1) + FIVE
             };
             let given = self.peers.given(days).filter(|it| is_of(it.channel, channel));
-            let window = Window { channel, sum: [0; 2], untold: 0, given: given.collect() };
-            Some(Verdict::new(window, self.against(channel, most, volumes)))
+            let window = Window {
+                channel,
+                sent,
+                ratio: 0,
+                untold: 0,
+                given: given.collect(),
+                among: if days == 1 { 1 } else { 4 },
+            };
+            // The hours of a day are smaller than it: what eight of them would send is a precedent.
+            let eighth = 3 * BIT + log2(days as u64);
+            Some(Verdict::new(window, self.against(channel, most, volumes), |sent, ratio| {
+                history.has_precedent(sent - eighth, ratio)
+            }))
         };
         (0..CHANNELS).filter_map(judge).collect()
     }
 
+    fn sent_today(&self, channel: usize) -> u64 {
+        let all = || self.today.iter().fold(0_u64, |all, one| all.saturating_add(*one));
+        self.today.get(channel).copied().unwrap_or_else(all)
+    }
+
     fn against(&self, channel: usize, most: i32, volumes: (u64, u64)) -> Against {
-        let known = [400_000, 700_000];
+        let known = [400_000, 600_000, 700_000, 800_000, 900_000];
         let certainty = known.get(usize::from(self.days)).copied().unwrap_or(1_000_000);
         Against { usual: self.usual(channel), most, volumes, certainty }
     }
@@ -320,19 +330,27 @@ impl Profile {
         history.map_or(otherwise, |history| history.usual(otherwise, of.spread_min))
     }
 
-    fn learn_hour(&mut self, channel: usize, hour: &Hour, pushed: i32, is_suspicious: bool) {
+    fn learn_hour(&mut self, channel: usize, hour: &Hour, is_suspicious: bool) {
         let [sent, received] = hour.sum(channel);
-        if sent.saturating_add(received) < LEARNED_MIN {
+        if sent.saturating_add(received) < LEARNED_MIN / TABLE[channel].smaller {
             return;
         }
         if self.history(channel).is_none() {
             self.channels.push((channel as u8, History::default()));
         }
-        // Of a first day everything is new.
-        let pushed = if self.days > 0 { pushed } else { 0 };
         if let Some(history) = self.history_mut(channel) {
-            history.hour(ratio(sent, received), pushed, is_suspicious);
+            history.hour(ratio(sent, received), sent, is_suspicious);
         }
+    }
+
+    fn learn_day(&mut self, is_habit: bool) {
+        for channel in 0..CHANNELS {
+            let sent = self.sent_today(channel);
+            if let Some(history) = self.history_mut(channel) {
+                history.day(sent, is_habit);
+            }
+        }
+        self.today = [0; PARTS];
     }
 }
 

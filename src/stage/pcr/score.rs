@@ -18,7 +18,7 @@ const ONE: u64 = 1_000_000;
 pub(super) struct Against {
     /// The usual ratio of the entity.
     pub(super) usual: Usual,
-    /// The most that it gave to new destinations in such a window, as a logarithm.
+    /// The most that it sends in such a window, as a logarithm.
     pub(super) most: i32,
     /// Bytes that mean nothing, and bytes that are enough.
     pub(super) volumes: (u64, u64),
@@ -30,12 +30,17 @@ pub(super) struct Against {
 /// A window of one channel.
 pub(super) struct Window<'a> {
     pub(super) channel: usize,
-    /// Sent and received, all together.
-    pub(super) sum: [u64; 2],
+    /// Bytes sent, to whomever.
+    pub(super) sent: u64,
+    /// log2 of them by all that was received.
+    pub(super) ratio: i32,
     /// Given to those who are not told apart.
     pub(super) untold: u64,
     /// To whom the entity gave.
     pub(super) given: Vec<Given<'a>>,
+    /// What went to others than the first counts for one part in so many: in many days everybody
+    /// gives a little to several that are new.
+    pub(super) among: u64,
 }
 
 /// See the module.
@@ -52,28 +57,36 @@ pub(super) struct Verdict<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    /// Judges a window.
-    pub(super) fn new(window: Window<'a>, against: Against) -> Self {
-        let Window { channel, sum, untold, given } = window;
+    /// Judges a window; `has_precedent` says of a volume and a ratio, both as logarithms, whether the
+    /// entity did so before.
+    pub(super) fn new(
+        window: Window<'a>,
+        against: Against,
+        has_precedent: impl FnOnce(i32, i32) -> bool,
+    ) -> Self {
+        let Window { channel, sent, ratio: of_all, untold, given, among } = window;
         let of = &TABLE[channel];
         let mut weighed: Vec<(u64, u64, Given<'a>)> =
             given.into_iter().map(|given| weigh(of, given)).collect();
         weighed.sort_by_key(|(pushed, _, given)| (std::cmp::Reverse(*pushed), given.addr));
         weighed.retain(|(pushed, ..)| *pushed > 0);
         let add = |sum: u64, more: u64| sum.saturating_add(more);
-        let to_many = part(untold / 2, ramp(ratio(sum[0], sum[1]), of.role));
-        let pushed = weighed.iter().map(|(pushed, ..)| *pushed).fold(to_many, add);
+        let to_many = part(untold / 2, ramp(of_all, of.role));
+        let first = weighed.first().map_or(0, |(pushed, ..)| *pushed);
+        let others = weighed.iter().skip(1).map(|(pushed, ..)| *pushed).fold(0, add);
+        let pushed = add(to_many, add(first, others / among));
         let back = weighed.iter().map(|(_, back, _)| *back).fold(0, add);
         let ratio = ratio(pushed, back);
         // Who gives sixty-four times what it gets is a producer: more of it is no other role.
-        let shift = (ratio.min(6 * BIT) - against.usual.mean) * BIT / against.usual.spread;
-        let (least, full) = against.volumes;
-        let volumes = (log2(least / of.smaller), log2(full / of.smaller));
+        let capped = ratio.min(6 * BIT);
+        let shift = (capped - against.usual.mean) * BIT / against.usual.spread;
+        let (least, full) = (against.volumes.0 / of.smaller, against.volumes.1 / of.smaller);
         let factors = [
             against.certainty,
             ramp(shift, of.shift),
-            ramp(log2(pushed), volumes),
-            ramp(log2(pushed) - against.most, (0, BIT)),
+            (pushed.saturating_sub(least)).min(full - least) * ONE / (full - least).max(1),
+            ramp(log2(sent) - against.most, (0, BIT)),
+            if pushed > least && has_precedent(log2(sent), capped) { 0 } else { ONE },
         ];
         let score = factors.iter().fold(ONE, |score, factor| part(score, *factor));
         let to = weighed.into_iter().map(|(_, _, given)| given).collect();
