@@ -13,6 +13,7 @@ use crate::base::keys::{Settings, Value};
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
+use crate::risk::AllowList;
 use crate::sink::{Secret, elasticsearch, kafka};
 
 /// The resolved configuration.
@@ -48,6 +49,10 @@ pub struct Plan {
     pub entities_max: usize,
     /// `risk.half_life`, in microseconds.
     pub half_life_us: i64,
+    /// `risk.allow_list`, where it is given.
+    pub allow_list: Option<PathBuf>,
+    /// What stands in it.
+    pub allow: AllowList,
     /// `sink.ndjson.dir`, where that sink is on.
     pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
@@ -122,6 +127,8 @@ impl Plan {
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             half_life_us: tables["risk"].micros("half_life"),
+            allow_list: optional(&tables["risk"], "allow_list").map(PathBuf::from),
+            allow: AllowList::default(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),

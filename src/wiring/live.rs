@@ -74,6 +74,7 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
         Some(generation) => board.load(generation, value),
         None => applier.load(key, value),
     })?;
+    applier.allow(plan.allow.clone());
     forget(&state, &board, &left)?;
     let networks = networks(plan)?;
     // Dead letters stay with the state, wherever the others go.
