@@ -45,6 +45,7 @@ pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed>
         };
         Failed::new(exit, error)
     })?;
+    tell_expired(daemon.core());
     let server = listen(&plan)?;
     let output = plan.ndjson.as_deref().unwrap_or_else(|| Path::new("none"));
     let kafka = plan.kafka.as_ref().map_or_else(|| "none".to_owned(), |it| it.brokers.join(","));

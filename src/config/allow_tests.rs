@@ -142,6 +142,22 @@ allow.toml:3:9: unclosed array table, expected `]`
 }
 
 #[test]
+fn the_documented_list_is_right() {
+    let text = include_str!("../../docs/allow-lists.md");
+    let example = text.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let list = parse(example).unwrap_or_else(|mistakes| panic!("{}", shown(&mistakes)));
+    assert_eq!(list.ids().collect::<Vec<_>>(), ["backup-host", "inventory-scanner"]);
+    let backup = "long-connection 10.0.0.5 10.0.0.5 203.0.113.9 - -";
+    let scan = "http-oddities 10.9.4.7 10.9.4.7 192.0.2.1 - inventory/2";
+    let other = "http-oddities 10.9.4.7 10.9.4.7 192.0.2.1 - curl/8";
+    for (what, expected) in [(backup, "backup-host"), (scan, "inventory-scanner"), (other, "none")]
+    {
+        let found = list.find(&evidence(what, SATURDAY), &Scope::Network);
+        assert_eq!(found.unwrap_or("none"), expected);
+    }
+}
+
+#[test]
 fn lists_are_bounded() {
     let count = crate::base::limits::ALLOW_ENTRIES_MAX;
     let one = |n: usize| entry("peer = \"192.0.2.1\"").replace("\"x\"", &format!("\"x{n}\""));

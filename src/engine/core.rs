@@ -11,7 +11,7 @@ use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
-use crate::base::time::{Minute, Time};
+use crate::base::time::{MINUTE, Minute, Time};
 use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
 use crate::record::{Entity, Evidence, Log, Observed, Scope};
 use crate::risk::{
@@ -186,6 +186,7 @@ impl Core {
             Some(b'c') => {
                 let saved: Saved = decode(value)?;
                 (self.open, self.summary.logs) = (saved.open, saved.logs);
+                self.time = Time(saved.open.0.saturating_mul(MINUTE));
                 (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
                 let stages = &self.stages;
                 self.summary.alerts = known(stages, saved.alerts);
@@ -524,7 +525,6 @@ fn in_words(evidence: &Evidence) -> String {
 mod tests {
     use super::*;
     use crate::base::address::Addr;
-    use crate::base::time::MINUTE;
     use crate::stage::{Cell, TABLE};
 
     /// Panics at minute 13; counts the others.
