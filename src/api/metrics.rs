@@ -1,8 +1,8 @@
 //! Metrics in the text format of Prometheus.
 //!
 //! For each log `records = events + filtered + sum of rejected` in every answer, across restarts:
-//! all four are taken from one commit. A label's values come from tables of ours or of the operator,
-//! never from what was read.
+//! all four are taken from one commit. A label's values come from tables of ours or from the
+//! operator, never from what was read.
 
 use std::time::{Duration, Instant};
 

@@ -28,10 +28,7 @@ fn entry(lines: &str) -> String {
     )
 }
 
-#[test]
-fn every_mistake_at_once() {
-    check(
-        r#"
+const FAULTY: &str = r#"
 title = "ours"
 [[allow]]
 id = "Backup"
@@ -63,8 +60,9 @@ domain = ["*.*.com", "a b", ""]
 user_agent = []
 cidr = 10
 [[allowed]]
-"#,
-        r#"
+"#;
+
+const MISTAKES: &str = r#"
 allow.toml:2:1: unknown key "title" outside of any table
     hint: title belongs in [[allow]]
 allow.toml:3:1: reason is missing in [[allow]]
@@ -114,8 +112,11 @@ allow.toml:30:14: user_agent must not be empty
 allow.toml:31:8: cidr must be text or a list of texts, not a whole number
 allow.toml:32:3: unknown table [allowed]
     known: allow
-"#,
-    );
+"#;
+
+#[test]
+fn every_mistake_at_once() {
+    check(FAULTY, MISTAKES);
 }
 
 #[test]
