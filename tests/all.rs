@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::string_slice, reason = "a test that fails says where")]
 
 mod allocations;
+mod allow_lists;
 mod bad_input;
 mod common;
 mod documents;

@@ -27,6 +27,7 @@ mod kafka;
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod machine;
 mod recordings;
+mod reload;
 mod search;
 mod service;
 

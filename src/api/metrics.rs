@@ -1,8 +1,8 @@
 //! Metrics in the text format of Prometheus.
 //!
 //! For each log `records = events + filtered + sum of rejected` in every answer, across restarts:
-//! all four are taken from one commit. A label's values come from tables of ours, never from what
-//! was read.
+//! all four are taken from one commit. A label's values come from tables of ours or from the
+//! operator, never from what was read.
 
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,12 @@ fn findings(families: &mut Families, status: &Status) {
     families.counter("alerts_total", "Alerts", alerts);
     let panics = counted.panics.iter().map(|(name, it)| ([("stage", *name)], *it as f64));
     families.counter("stage_panics_total", "Panics of stages that were caught", panics);
+    let suppressed =
+        counted.suppressed.iter().map(|(rule, it)| ([("rule", rule.as_str())], *it as f64));
+    let help = "Evidence that neither alerted nor counted, by entry of the allow-list";
+    families.counter("suppressed_total", help, suppressed);
+    let entries = [([], status.allow_entries as f64)];
+    families.gauge("allow_list_entries", "Entries of the allow-list in force", entries);
     let mut one = |name, help, count: u64| families.counter(name, help, [([], count as f64)]);
     one("risk_documents_total", "Risk documents", counted.risk);
     let help = "Findings whose minute was closed when they came; they count in the first open one";
@@ -75,6 +81,8 @@ fn findings(families: &mut Families, status: &Status) {
     one("entities_evicted_total", "Entities forgotten beyond entity.max", status.evicted);
     let help = "Cells of windows and evidence that found no room";
     one("dropped_total", help, status.dropped);
+    let help = "Allow-lists that SIGHUP brought and that were refused";
+    one("allow_list_rejected_total", help, status.allow_rejected);
     let entities = [([], status.entities() as f64)];
     families.gauge("entities", "Entities that have a score", entities);
     let levels = status.levels.iter();

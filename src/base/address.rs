@@ -58,10 +58,7 @@ impl Addr {
 
     fn parse_any(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
-        match text.parse::<IpAddr>().ok()? {
-            IpAddr::V4(v4) => Some(Self::v4(v4.to_bits())),
-            IpAddr::V6(v6) => Some(Self(v6.to_bits())),
-        }
+        Some(text.parse::<IpAddr>().ok()?.into())
     }
 
     /// The 32 bits of an IPv4 address.
@@ -122,6 +119,15 @@ impl Addr {
             len += 1;
         }
         out.extend_from_slice(&quad[..len]);
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self::v4(v4.to_bits()),
+            IpAddr::V6(v6) => Self(v6.to_bits()),
+        }
     }
 }
 
@@ -211,6 +217,12 @@ impl Networks {
             "fe80::/10",
         ];
         Self::new(&NETS.map(|net| net.parse().expect("written above")))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether one of them holds `addr`.

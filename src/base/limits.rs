@@ -100,5 +100,12 @@ pub const DIRECTORY_DEPTH_MAX: usize = 16;
 /// Files that one `replay` takes.
 pub const FILES_MAX: usize = 1_000_000;
 
+/// An allow-list beyond this is a mistake: 10,000 entries of usual length. Journal and state hold
+/// its text.
+pub const ALLOW_BYTES_MAX: u64 = 4 << 20;
+
+/// Entries of an allow-list, each with a metric of its own.
+pub const ALLOW_ENTRIES_MAX: usize = 10_000;
+
 /// A configuration file beyond this is a mistake.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;

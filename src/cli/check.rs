@@ -33,9 +33,13 @@ pub(super) fn run(args: &Args, check: &Check) -> Result<Exit, Failed> {
         plan.kafka.as_ref().map(|kafka| format!("kafka ({})", kafka.brokers.join(", "))),
         plan.elasticsearch.as_ref().map(|it| format!("elasticsearch ({})", it.urls.join(", "))),
     ];
+    let allow = match &plan.allow_list {
+        Some(path) => format!("{} entries ({})", plan.allow.ids().count(), path.display()),
+        None => "none".to_owned(),
+    };
     let sinks: Vec<String> = sinks.into_iter().flatten().collect();
     print(&format!(
-        "the configuration is fine\nsensor    {}\ninternal  {internal}\nstages    {}\nsinks     {}\n",
+        "the configuration is fine\nsensor    {}\ninternal  {internal}\nstages    {}\nallowed   {allow}\nsinks     {}\n",
         plan.sensor_id,
         enabled.join(", "),
         sinks.join(", "),

@@ -12,6 +12,7 @@ mod args;
 mod check;
 mod exit;
 mod log;
+mod reload;
 mod replay;
 mod run;
 mod service;

@@ -48,6 +48,7 @@ pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
         return Ok(Exit::Done);
     }
     let mut core = wiring::core(&plan);
+    core.set_allow(plan.allow.clone());
     let mut kept = match &replay.state {
         Some(state) => Some(wiring::kept::open(&plan, state, &mut core).map_err(cannot_start)?),
         None => None,

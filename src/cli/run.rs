@@ -13,13 +13,14 @@ use tokio::sync::oneshot;
 
 use crate::api::{Server, Shared};
 use crate::config::Plan;
-use crate::engine::Failure;
+use crate::engine::{Core, Failure};
 use crate::state::CannotOpen;
 use crate::wiring::live::{self, CannotStart, Daemon};
 
 use super::args::{Args, Run};
 use super::exit::Exit;
 use super::log::Limit;
+use super::reload::Reload;
 use super::service::{Manager, Manners, log_panics, raise_open_files};
 use super::{Failed, plan, print, summary};
 
@@ -44,6 +45,7 @@ pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed>
         };
         Failed::new(exit, error)
     })?;
+    tell_expired(daemon.core());
     let server = listen(&plan)?;
     let output = plan.ndjson.as_deref().unwrap_or_else(|| Path::new("none"));
     let kafka = plan.kafka.as_ref().map_or_else(|| "none".to_owned(), |it| it.brokers.join(","));
@@ -51,13 +53,14 @@ pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed>
     let elasticsearch = search.map_or_else(|| "none".to_owned(), |it| it.urls.join(","));
     let (state, output) = (plan.state.display(), output.display());
     tracing::info!(%state, %output, kafka, elasticsearch, "running");
+    let reload = Reload::new(&plan);
     let stop = Arc::new(AtomicBool::new(false));
     let is_over = AtomicBool::new(false);
     let result = thread::scope(|scope| {
-        let keep = || manners.keep(&stop, &is_over, &manager, limit);
+        let keep = || manners.keep(&stop, &is_over, &manager, limit, &reload);
         let manners = thread::Builder::new().name("manners".to_owned()).spawn_scoped(scope, keep);
         manners.map_err(|error| Failure::Thread(format!("manners: {error}")))?;
-        let serve = || serve(scope, server, daemon, &plan, &stop, &manager);
+        let serve = || serve(scope, server, daemon, &plan, &stop, (&manager, &reload));
         // Whatever happens, the manners come to their end, so that the program does.
         let result = catch_unwind(AssertUnwindSafe(serve));
         is_over.store(true, Ordering::Relaxed);
@@ -81,7 +84,7 @@ fn serve<'scope>(
     mut daemon: Daemon,
     plan: &Plan,
     stop: &Arc<AtomicBool>,
-    manager: &Manager,
+    (manager, reload): (&Manager, &Reload<'_>),
 ) -> Result<(), Failure> {
     let shared = Arc::new(Shared::new(daemon.status(), Arc::clone(stop)));
     // Dropped at the end, which stops the server.
@@ -92,7 +95,12 @@ fn serve<'scope>(
         let handle = builder.spawn_scoped(scope, move || server.serve(shared, stopped));
         handle.map_err(|error| Failure::Thread(format!("http: {error}")))?;
     }
-    let result = daemon.run(plan, stop, &mut |applier, status| {
+    let result = daemon.run(plan, stop, &mut |applier, mut status| {
+        if let Some(list) = reload.take() {
+            applier.allow(list);
+            tell_expired(&applier.core);
+        }
+        status.allow_rejected = reload.rejected();
         for (entity, peak) in applier.core.take_news() {
             // A reader that went away must not stop the sensor.
             drop(print(&summary::risen(&entity, &peak)));
@@ -101,6 +109,15 @@ fn serve<'scope>(
         manager.alive();
     });
     result.map(drop)
+}
+
+/// Says which entries of the allow-list do nothing any more.
+fn tell_expired(core: &Core) {
+    let expired = core.expired();
+    if !expired.is_empty() {
+        let expired = expired.join(", ");
+        tracing::warn!(expired, "entries of the allow-list that do nothing any more");
+    }
 }
 
 /// In the state directory: where the server listens.

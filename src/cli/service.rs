@@ -19,6 +19,7 @@ use crate::base::clock::now;
 
 use super::exit::Exit;
 use super::log::Limit;
+use super::reload::Reload;
 use super::tell;
 
 /// After a signal it has so long to come to an end; what is not committed by then is read again.
@@ -48,18 +49,19 @@ impl Manners {
     }
 
     /// Sets `stop` at the first signal that asks for it, and ends the program at the second one or
-    /// at the deadline. Returns once `is_over`.
+    /// at the deadline; at SIGHUP reads the allow-list again. Returns once `is_over`.
     pub(super) fn keep(
         &mut self,
         stop: &AtomicBool,
         is_over: &AtomicBool,
         manager: &Manager,
         limit: &Limit,
+        reload: &Reload<'_>,
     ) {
         while !is_over.load(Ordering::Relaxed) {
             for signal in self.signals.pending() {
                 match signal {
-                    SIGHUP => tracing::warn!("nothing is reloaded on SIGHUP yet"),
+                    SIGHUP => reload.read(),
                     _ if self.is_asked => end("stopped at once", Exit::Done),
                     _ => {
                         tracing::info!("stopping");

@@ -40,6 +40,12 @@ pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> S
     for (detector, count) in &summary.alerts {
         line!(out, "alerts     {} x {detector}", grouped(*count));
     }
+    for (rule, count) in &summary.suppressed {
+        line!(out, "suppressed {} x {rule}", grouped(*count));
+    }
+    if !summary.expired.is_empty() {
+        line!(out, "expired    in the allow-list: {}", summary.expired.join(", "));
+    }
     line!(out, "risk       {} documents", grouped(summary.risk));
     if summary.evicted > 0 {
         line!(out, "forgotten  {} entities beyond entity.max", summary.evicted);

@@ -187,6 +187,24 @@ impl Mistake {
         Self::new(place, format!("{key} {rule}"))
     }
 
+    /// A value that its key cannot have.
+    pub(super) fn bad_value(place: Place, key: &str, found: &str, hint: &str) -> Self {
+        let message = format!("{key} cannot be {}", quoted(found));
+        Self { hint: Some(hint.to_owned()), ..Self::new(place, message) }
+    }
+
+    /// A key that must be there.
+    pub(super) fn missing(place: Place, key: &str, table: &str) -> Self {
+        Self::new(place, format!("{key} is missing in {table}"))
+    }
+
+    /// A table in which nothing says what it is for.
+    pub(super) fn matches_all(place: Place, table: &str, known: &[&str]) -> Self {
+        let known = known.iter().map(|&word| word.to_owned()).collect();
+        let hint = Some("give at least one of these".to_owned());
+        Self { hint, known, ..Self::new(place, format!("nothing says what {table} is for")) }
+    }
+
     /// A secret that stands in the configuration itself.
     pub(super) fn secret(place: Place, key: &str) -> Self {
         let hint = format!("\"${{NAME}}\" takes it from the environment, {key}_file from a file");

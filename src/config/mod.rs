@@ -3,6 +3,9 @@
 //!
 //! Not here: what the values do.
 
+mod allow;
+#[cfg(test)]
+mod allow_tests;
 mod diagnose;
 #[cfg(test)]
 mod hostile;
@@ -21,6 +24,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
+pub use allow::{load_allow_list, parse_allow_list};
 pub use diagnose::Mistake;
 pub use plan::{Plan, StagePlan};
 pub use schema::{SECTIONS, StageKeys};
@@ -37,7 +41,7 @@ const DEFAULT_FILE: &str = "pipeline.toml";
 /// `sets` (`key.path=value`) laid over it.
 ///
 /// # Errors
-/// Every mistake, in the order of the file.
+/// Every mistake, in the order of the file; those of the allow-list where there is no other.
 pub fn load(
     path: Option<&Path>,
     sets: &[String],
@@ -49,14 +53,19 @@ pub fn load(
     let (text, name) = match found {
         Some(path) => {
             let name = path.display().to_string();
-            (text(path, &name).map_err(|mistake| vec![mistake])?, name)
+            (text(path, &name, CONFIG_BYTES_MAX).map_err(|mistake| vec![mistake])?, name)
         }
         None => (String::new(), "built-in defaults".to_owned()),
     };
-    resolve(&text, &name, sets, stages)
+    let mut plan = resolve(&text, &name, sets, stages)?;
+    if let Some(path) = &plan.allow_list {
+        let stages: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
+        plan.allow = load_allow_list(path, &stages)?;
+    }
+    Ok(plan)
 }
 
-fn text(path: &Path, file: &str) -> Result<String, Mistake> {
+fn text(path: &Path, file: &str, bytes_max: u64) -> Result<String, Mistake> {
     let cannot = |why: &dyn Display| {
         Mistake::unreadable(Place::whole(file), &format!("cannot be read: {why}"))
     };
@@ -67,9 +76,9 @@ fn text(path: &Path, file: &str) -> Result<String, Mistake> {
     let opened = File::open(path).map_err(|error| cannot(&error))?;
     // Bounded again while reading: the file may grow in between.
     let mut bytes = Vec::new();
-    opened.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
-    if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        return Err(cannot(&format!("larger than {CONFIG_BYTES_MAX} bytes")));
+    opened.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(cannot(&format!("larger than {bytes_max} bytes")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();

@@ -13,6 +13,7 @@ use crate::base::keys::{Settings, Value};
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
+use crate::risk::AllowList;
 use crate::sink::{Secret, elasticsearch, kafka};
 use crate::stage::{Role, RolePolicy};
 
@@ -51,6 +52,10 @@ pub struct Plan {
     pub roles: RolePolicy,
     /// `risk.half_life`, in microseconds.
     pub half_life_us: i64,
+    /// `risk.allow_list`, where it is given.
+    pub allow_list: Option<PathBuf>,
+    /// What stands in it.
+    pub allow: AllowList,
     /// `sink.ndjson.dir`, where that sink is on.
     pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
@@ -126,6 +131,8 @@ impl Plan {
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             roles: roles(entity),
             half_life_us: tables["risk"].micros("half_life"),
+            allow_list: optional(&tables["risk"], "allow_list").map(PathBuf::from),
+            allow: AllowList::default(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),

@@ -58,7 +58,7 @@ pub(super) enum Node {
     Huge(String),
     Real(f64),
     Text(String),
-    Date,
+    Date(String),
     List(Vec<Literal>),
     Table,
 }
@@ -66,6 +66,14 @@ pub(super) enum Node {
 impl<'a> Raw<'a> {
     /// Reads a TOML text; never fails, see `syntax` and `lost`.
     pub(super) fn parse(file: &'a str, text: &'a str) -> Self {
+        let (mut raw, root) = Self::open(file, text);
+        flatten(&mut raw.entries, &mut Vec::new(), root.get_ref(), &At::File);
+        raw.entries.sort_by_key(|entry| entry.key_at);
+        raw
+    }
+
+    /// The same without entries, and the text as a tree.
+    pub(super) fn open(file: &'a str, text: &'a str) -> (Self, Spanned<DeTable<'a>>) {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut raw = Self {
             file,
@@ -77,9 +85,7 @@ impl<'a> Raw<'a> {
             lost: false,
         };
         raw.take_errors(errors);
-        flatten(&mut raw.entries, &mut Vec::new(), root.get_ref(), &At::File);
-        raw.entries.sort_by_key(|entry| entry.key_at);
-        raw
+        (raw, root)
     }
 
     /// Lays `key.path=value` over the file: it replaces what stands at that path.
@@ -106,11 +112,6 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The name of the file.
-    pub(super) fn file(&self) -> &str {
-        self.file
-    }
-
     /// The place for a message.
     pub(super) fn place(&self, at: At) -> Place {
         match at {
@@ -131,6 +132,20 @@ impl<'a> Raw<'a> {
     /// True where a mistake at this place would only repeat a syntax error.
     pub(super) fn is_broken(&self, mistake: &Mistake) -> bool {
         self.broken_lines.contains(&mistake.line)
+    }
+
+    /// Whether there are mistakes; if so, as many as help, in the order of the text.
+    pub(super) fn all(&self, mut mistakes: Vec<Mistake>) -> Result<(), Vec<Mistake>> {
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        // Those without a position come from the command line, which is laid over the file.
+        mistakes.sort_by_key(|m| (m.line == 0, m.line, m.column));
+        if mistakes.len() > MISTAKES_MAX {
+            mistakes.truncate(MISTAKES_MAX);
+            mistakes.push(Mistake::and_more(self.file));
+        }
+        Err(mistakes)
     }
 
     /// Keeps one error of each line, and none after an open bracket or quote: all that follows
@@ -224,7 +239,7 @@ impl Literal {
             }
             DeValue::Float(number) => Node::Real(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::String(text) => Node::Text(text.to_string()),
-            DeValue::Datetime(_) => Node::Date,
+            DeValue::Datetime(date) => Node::Date(date.to_string()),
             DeValue::Array(list) => Node::List(list.iter().map(|v| Self::new(v, at)).collect()),
             DeValue::Table(_) => Node::Table,
         };
@@ -238,7 +253,7 @@ impl Literal {
             Node::Integer(_) | Node::Huge(_) => "a whole number",
             Node::Real(_) => "a number",
             Node::Text(_) => "text",
-            Node::Date => "a date",
+            Node::Date(_) => "a date",
             Node::List(_) => "a list",
             Node::Table => "a table",
         }

@@ -37,17 +37,8 @@ pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> Result<Tables, Vec<Mistake
             reader.entry(schema, entry, &mut tables);
         }
     }
-    let mut mistakes = reader.mistakes;
-    if mistakes.is_empty() {
-        return Ok(tables);
-    }
-    // Those without a position come from the command line, which is laid over the file.
-    mistakes.sort_by_key(|m| (m.line == 0, m.line, m.column));
-    if mistakes.len() > MISTAKES_MAX {
-        mistakes.truncate(MISTAKES_MAX);
-        mistakes.push(Mistake::and_more(raw.file()));
-    }
-    Err(mistakes)
+    raw.all(reader.mistakes)?;
+    Ok(tables)
 }
 
 /// An entry of `event.redact`, where it names a field.
@@ -350,6 +341,10 @@ impl<'a> Reader<'a> {
                         self.check_redact(item.at, text);
                     }
                 }
+            }
+            ("risk", "allow_list", Node::Text(text)) if text.is_empty() => {
+                let rule = "must name a file; leave it out to have none";
+                self.push(Mistake::bad_text(at(), "risk.allow_list", rule));
             }
             ("http", "listen", Node::Text(text)) if !text.is_empty() => {
                 let addr = text.parse::<SocketAddr>().ok().map(|addr| addr.ip());

@@ -203,13 +203,22 @@ const ENTITY: &[KeyDef] = &[
     },
 ];
 
-const RISK: &[KeyDef] = &[KeyDef {
-    name: "half_life",
-    kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
-    default: Some(r#""24h""#),
-    example: "",
-    doc: "time in which the risk score of an entity falls to a half",
-}];
+const RISK: &[KeyDef] = &[
+    KeyDef {
+        name: "half_life",
+        kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
+        default: Some(r#""24h""#),
+        example: "",
+        doc: "time in which the risk score of an entity falls to a half",
+    },
+    KeyDef {
+        name: "allow_list",
+        kind: Kind::Text,
+        default: None,
+        example: r#""/etc/zeek-ueba/allow.toml""#,
+        doc: "file of what neither alerts nor counts (docs/allow-lists.md); SIGHUP reads it again",
+    },
+];
 
 const NDJSON: &[KeyDef] = &[
     KeyDef {

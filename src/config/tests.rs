@@ -191,7 +191,7 @@ pipeline.toml:2:12: "5m" is not a value
 pipeline.toml:3:18: a value is missing
 pipeline.toml:5:1: unknown key "half_lfe" in [risk]
     hint: did you mean "half_life"?
-    known: half_life
+    known: half_life, allow_list
 pipeline.toml:6:16: invalid basic string, expected `"`
 "#,
     );
@@ -393,7 +393,7 @@ pipeline.toml:2:7: entity.max must be from 1 to 100000000, not -1
     known: sensor, source, event, entity, risk, sink, http, state, stage
 --set risk: unknown key "half_live" in [risk]
     hint: did you mean "half_life"?
-    known: half_life
+    known: half_life, allow_list
 "#,
     );
 }
@@ -454,6 +454,9 @@ fn the_fingerprint_is_what_decides_scores() {
     );
     let spelled = "stage.http-oddities.weight = 2.5e1\nrisk.half_life = \"1d\"\n";
     assert_eq!(plan(spelled, &["sensor.id=other", "event.emit=none"]).fingerprint_text(), base);
+    let allow = plan("risk.allow_list = \"allow.toml\"\n", &[]);
+    assert_eq!(allow.allow_list.as_deref(), Some(std::path::Path::new("allow.toml")));
+    assert_eq!(allow.fingerprint_text(), base, "a list is read again without a change of ids");
     let order = |list: &str| plan("", &[&format!("sensor.internal={list}")]).fingerprint_text();
     let ab = order(r#"["10.0.0.0/8", "fc00::/7"]"#);
     assert_eq!(ab, order(r#"["fc00::/7", "10.9.9.9/8", "10.0.0.0/8"]"#));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::codec::{Damaged, decode, encode};
 use crate::base::time::Time;
 use crate::record::{Generation, Lane, Log};
+use crate::risk::AllowList;
 
 use super::core::Core;
 use super::horizon::{Horizon, Tick};
@@ -34,6 +35,8 @@ pub enum Step {
     },
     /// The wall clock.
     Tick(Tick),
+    /// The text of the allow-list that is in force from here on.
+    Allow(String),
 }
 
 /// What is saved beside the keys of the core.
@@ -174,6 +177,16 @@ impl Applier {
         self.lanes.horizon.tick(tick);
         self.steps.push(Step::Tick(tick));
         self.close();
+    }
+
+    /// Takes an allow-list, if it is another one than that in force.
+    pub fn allow(&mut self, list: AllowList) {
+        let is_other = list.text() != self.core.allow().text();
+        if is_other {
+            self.steps.push(Step::Allow(list.text().to_owned()));
+        }
+        // The same one may be without its entries.
+        self.core.set_allow(list);
     }
 
     fn close(&mut self) {

@@ -3,7 +3,7 @@
 //! A minute closes when every lane has passed its end by the allowed lateness; only closed minutes
 //! are scored, so nothing here depends on how the lanes were interleaved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,12 @@ use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
-use crate::base::time::{Minute, Time};
+use crate::base::time::{MINUTE, Minute, Time};
 use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
 use crate::record::{Entity, Evidence, Log, Observed, Scope};
-use crate::risk::{Change, Event, Findings, Ledger, Level, Module, Policy, Share};
+use crate::risk::{
+    AllowList, Change, Event, Findings, Ledger, Level, Module, Policy, RESERVED, Share,
+};
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
 use super::census::Census;
@@ -64,6 +66,12 @@ struct Saved {
 /// The key of [`Saved`].
 const CORE_KEY: &[u8] = b"c";
 
+/// The key of the allow-list's text.
+const ALLOW_KEY: &[u8] = b"t";
+
+/// The key of what was suppressed, by name.
+const SUPPRESSED_KEY: &[u8] = b"u";
+
 /// Scores that rose and that nobody asked for yet.
 const NEWS_MAX: usize = 1000;
 
@@ -79,6 +87,11 @@ pub struct Core {
     census: Census,
     findings: Findings,
     ledger: Ledger,
+    allow: AllowList,
+    /// Whether the list is another one than at the last [`Core::save`].
+    is_other_list: bool,
+    /// The time that every lane has come to.
+    time: Time,
     /// Minutes before this one are closed.
     open: Minute,
     /// Documents that wait for the sink.
@@ -117,6 +130,9 @@ impl Core {
             census: Census::new(roles),
             findings: Findings::default(),
             ledger: Ledger::new(policy),
+            allow: AllowList::default(),
+            is_other_list: false,
+            time: Time::MIN,
             open: Minute(i64::MIN),
             blocks: Blocks::default(),
             summary: Summary::default(),
@@ -158,6 +174,10 @@ impl Core {
             clamped: self.summary.clamped,
         };
         sink(CORE_KEY, Some(&encode(&saved)));
+        sink(SUPPRESSED_KEY, Some(&encode(&self.summary.suppressed)));
+        if std::mem::take(&mut self.is_other_list) {
+            sink(ALLOW_KEY, Some(&encode(&self.allow.text())));
+        }
     }
 
     /// Takes back a key that [`Core::save`] handed out; what belongs to a stage that is gone is
@@ -171,11 +191,20 @@ impl Core {
             Some(b'c') => {
                 let saved: Saved = decode(value)?;
                 (self.open, self.summary.logs) = (saved.open, saved.logs);
+                self.time = Time(saved.open.0.saturating_mul(MINUTE));
                 (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
                 let stages = &self.stages;
                 self.summary.alerts = known(stages, saved.alerts);
                 self.summary.panics = known(stages, saved.panics);
                 self.quarantine = known(stages, saved.quarantine);
+                Ok(())
+            }
+            Some(b't') => {
+                self.allow = AllowList::unread(decode(value)?);
+                Ok(())
+            }
+            Some(b'u') => {
+                self.summary.suppressed = decode(value)?;
                 Ok(())
             }
             Some(b'w') => self.windows.load(&index, value),
@@ -193,6 +222,27 @@ impl Core {
             }
             _ => Err(Damaged("a key of nothing".to_owned())),
         }
+    }
+
+    /// The allow-list in force; after [`Core::load`] without its entries, until it is set again.
+    #[must_use]
+    pub fn allow(&self) -> &AllowList {
+        &self.allow
+    }
+
+    /// From now on `list` says what neither alerts nor counts. What is counted of entries that it
+    /// does not have is forgotten.
+    pub fn set_allow(&mut self, list: AllowList) {
+        self.is_other_list |= list.text() != self.allow.text();
+        self.allow = list;
+        let ids: BTreeSet<&str> = self.allow.ids().chain(RESERVED.iter().copied()).collect();
+        self.summary.suppressed.retain(|id, _| ids.contains(id.as_str()));
+    }
+
+    /// Entries of the allow-list that do nothing any more.
+    #[must_use]
+    pub fn expired(&self) -> Vec<String> {
+        self.allow.expired(self.time).map(str::to_owned).collect()
     }
 
     /// Counts panics of stages, by their place in the table.
@@ -245,12 +295,16 @@ impl Core {
         let logs = Log::ALL.into_iter().map(|log| (log, Counts::default()));
         let mut logs: BTreeMap<_, _> = logs.collect();
         logs.extend(self.summary.logs.clone());
+        let suppressed = self.allow.ids().map(|id| (id.to_owned(), 0));
+        let mut suppressed: BTreeMap<_, _> = suppressed.collect();
+        suppressed.extend(self.summary.suppressed.clone());
         Counted {
             logs,
             alerts: self.alerts(),
             panics,
             risk: self.summary.risk,
             clamped: self.summary.clamped,
+            suppressed,
         }
     }
 
@@ -273,7 +327,12 @@ impl Core {
     }
 
     /// Takes evidence that counts in `minute`: into the risk, and out as an alert if it is one.
+    /// What the allow-list has explained is only counted there.
     pub fn evidence(&mut self, minute: Minute, evidence: &Evidence) {
+        if let Some(id) = self.allow.find(evidence, &self.identity.scope) {
+            *self.summary.suppressed.entry(id.to_owned()).or_default() += 1;
+            return;
+        }
         let minute = self.in_time(minute);
         let plan = &self.stages[evidence.stage];
         let name = plan.def.name.as_bytes();
@@ -316,6 +375,7 @@ impl Core {
 
     /// Every lane has come to `time`: closes the minutes that end `lateness` before it.
     pub fn advance(&mut self, time: Time) {
+        self.time = self.time.max(time);
         let open = Time(time.0 - self.lateness_us).minute();
         if open <= self.open {
             return;
@@ -502,7 +562,6 @@ fn in_words(evidence: &Evidence) -> String {
 mod tests {
     use super::*;
     use crate::base::address::Addr;
-    use crate::base::time::MINUTE;
     use crate::stage::{Delta, TABLE};
 
     /// Panics at minute 13; counts the others.

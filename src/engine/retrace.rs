@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::record::{Batch, Lane, Log, Source};
+use crate::risk::AllowList;
 
 use super::applier::Applier;
 use super::guard::Guard;
@@ -53,6 +54,11 @@ impl Retrace {
     /// Takes a tick.
     pub fn tick(&mut self, tick: Tick) {
         self.applier.tick(tick);
+    }
+
+    /// Takes an allow-list.
+    pub fn allow(&mut self, list: AllowList) {
+        self.applier.allow(list);
     }
 
     /// Writes the documents so far.

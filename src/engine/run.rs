@@ -72,6 +72,7 @@ pub fn run(
         Ok(())
     })?;
     core.summary.alerts = core.alerts();
+    core.summary.expired = core.expired();
     Ok(())
 }
 

@@ -121,6 +121,9 @@ pub struct Counted {
     pub risk: u64,
     /// Findings and cells whose minute was closed when they came.
     pub clamped: u64,
+    /// Evidence that neither alerted nor counted, by what suppressed it; with zero for entries of
+    /// the allow-list that suppressed nothing.
+    pub suppressed: BTreeMap<String, u64>,
 }
 
 /// What the threads measured in this run.
@@ -155,6 +158,10 @@ pub struct Status {
     pub taken: Instant,
     /// As of the last commit.
     pub counted: Counted,
+    /// Entries of the allow-list in force.
+    pub allow_entries: u64,
+    /// Allow-lists that were refused in this run.
+    pub allow_rejected: u64,
     /// Entities by the level that was told of them.
     pub levels: BTreeMap<Level, u64>,
     /// Entities that had to be forgotten.
@@ -178,7 +185,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// What the engine knows; of files it knows nothing.
+    /// What the engine knows; of files, sinks and refused lists it knows nothing.
     #[must_use]
     pub fn take(applier: &Applier, meters: &Meters) -> Self {
         let core = &applier.core;
@@ -186,6 +193,8 @@ impl Status {
         Self {
             taken: now(),
             counted: applier.counted().clone(),
+            allow_entries: core.allow().ids().count() as u64,
+            allow_rejected: 0,
             levels: core.levels(),
             evicted: core.evicted(),
             dropped: core.dropped(),

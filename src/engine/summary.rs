@@ -83,6 +83,10 @@ pub struct Summary {
     pub entities: BTreeMap<String, Peak>,
     /// Panics of stages that were caught.
     pub panics: BTreeMap<&'static str, u64>,
+    /// Evidence that neither alerted nor counted, by what suppressed it.
+    pub suppressed: BTreeMap<String, u64>,
+    /// Entries of the allow-list that did nothing any more at the end.
+    pub expired: Vec<String>,
     /// Entities that had to be forgotten.
     pub evicted: u64,
     /// Findings and cells that came when their minute was closed; they count in the oldest open
@@ -100,6 +104,9 @@ impl Summary {
         }
         for (detector, count) in &earlier.alerts {
             *self.alerts.entry(detector).or_default() += count;
+        }
+        for (rule, count) in &earlier.suppressed {
+            *self.suppressed.entry(rule.clone()).or_default() += count;
         }
         self.risk += earlier.risk;
     }

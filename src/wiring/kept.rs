@@ -42,6 +42,7 @@ pub fn open(plan: &Plan, directory: &Path, core: &mut Core) -> Result<Kept, Cann
         None if key == Applier::LANES_KEY => Ok(()),
         None => core.load(key, value),
     })?;
+    core.set_allow(plan.allow.clone());
     // The summary is of what this replay reads.
     let before = std::mem::take(&mut core.summary);
     Ok(Kept { state, left, before, known, read: Vec::new() })

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::clock::since_1970;
 use crate::config::Plan;
 use crate::engine::{
-    Applier, Commit, Failure, LastingSink, LiveLane, Meters, Pace, Status, Store,
+    Applier, Commit, Core, Failure, LastingSink, LiveLane, Meters, Pace, Status, Store,
     follow as follow_lanes,
 };
 use crate::record::{Lane, Log};
@@ -74,6 +74,7 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
         Some(generation) => board.load(generation, value),
         None => applier.load(key, value),
     })?;
+    applier.allow(plan.allow.clone());
     forget(&state, &board, &left)?;
     let networks = networks(plan)?;
     // Dead letters stay with the state, wherever the others go.
@@ -131,6 +132,12 @@ pub(super) fn begin(state: &State) -> Result<Left, state::CannotOpen> {
 }
 
 impl Daemon {
+    /// What the last commit left of the entity lane, under the allow-list of the configuration.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.applier.core
+    }
+
     /// How it stands before it begins.
     pub fn status(&mut self) -> Status {
         self.applier.begin();

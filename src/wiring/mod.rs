@@ -28,6 +28,12 @@ pub fn stage_keys() -> Vec<StageKeys> {
     TABLE.iter().map(|stage| StageKeys { name: stage.name, keys: stage.keys }).collect()
 }
 
+/// The names of every stage in the table.
+#[must_use]
+pub fn stage_names() -> Vec<&'static str> {
+    TABLE.iter().map(|stage| stage.name).collect()
+}
+
 /// Whose state it is.
 fn owner(plan: &Plan) -> Owner {
     let scope = if plan.by_sensor { "sensor" } else { "network" }.to_owned();

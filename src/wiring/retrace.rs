@@ -6,14 +6,15 @@ use std::path::Path;
 
 use crate::base::codec::Damaged;
 use crate::base::limits::SINK_BLOCK_BYTES;
-use crate::config::Plan;
+use crate::config::{self, Mistake, Plan};
 use crate::engine::{Applier, Mark, Retrace, Sink, Step, Summary};
 use crate::record::Log;
 use crate::replay::{CannotRetrace, Planned, Retracer};
+use crate::risk::AllowList;
 use crate::state::{CannotRead, Journaled};
 use crate::zeek::Settings;
 
-use super::{core, worker};
+use super::{core, stage_names, worker};
 
 /// Why a journal cannot be taken again.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum Failure {
     /// What it starts from.
     #[error("the journal's snapshot: {0}")]
     Snapshot(#[from] Damaged),
+    /// An allow-list in it, which another program wrote or found right.
+    #[error("an allow-list of the journal: {0}")]
+    AllowList(Mistake),
     /// The logs that it speaks of.
     #[error(transparent)]
     Logs(#[from] CannotRetrace),
@@ -50,6 +54,7 @@ pub fn run(
             applier.load(key, value)?;
         }
     }
+    applier.core.set_allow(allow(applier.core.allow().text().to_owned())?);
     let workers = Log::ALL.into_iter().map(|log| (log, worker(plan, log))).collect();
     let mut retrace = Retrace::new(applier, workers);
     let mut files = Retracer::new(files, settings, &plan.sensor_id);
@@ -57,6 +62,7 @@ pub fn run(
     for step in journal.steps {
         match step {
             Step::Tick(tick) => retrace.tick(tick),
+            Step::Allow(text) => retrace.allow(allow(text)?),
             Step::Rows { log, generation, range, is_last, path } => {
                 bytes += range.end - range.start;
                 let mark = Mark { generation, range, state: Vec::new(), is_last };
@@ -72,5 +78,15 @@ pub fn run(
     }
     retrace.write(&mut sink)?;
     sink.finish()?;
-    Ok(retrace.finish().core.summary)
+    let core = retrace.finish().core;
+    Ok(Summary { expired: core.expired(), ..core.summary })
+}
+
+/// The allow-list that a journal tells in its own words.
+fn allow(text: String) -> Result<AllowList, Failure> {
+    let list = config::parse_allow_list(text, "its text", &stage_names());
+    list.map_err(|mistakes| {
+        let first = mistakes.into_iter().next();
+        first.map_or_else(|| Damaged("an allow-list".to_owned()).into(), Failure::AllowList)
+    })
 }
