@@ -40,6 +40,18 @@ pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> S
     for (detector, count) in &summary.alerts {
         line!(out, "alerts     {} x {detector}", grouped(*count));
     }
+    for (rule, count) in &summary.suppressed {
+        line!(out, "suppressed {} x {rule}", grouped(*count));
+    }
+    let budget = &summary.budget;
+    line!(
+        out,
+        "incidents  {} open · {} alerts a day for about {} hosts · bar {}",
+        grouped(summary.incidents),
+        grouped(budget.per_day),
+        grouped(budget.hosts),
+        budget.bar,
+    );
     line!(out, "risk       {} documents", grouped(summary.risk));
     if summary.evicted > 0 {
         line!(out, "forgotten  {} entities beyond entity.max", summary.evicted);

@@ -183,13 +183,43 @@ const ENTITY: &[KeyDef] = &[
     },
 ];
 
-const RISK: &[KeyDef] = &[KeyDef {
-    name: "half_life",
-    kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
-    default: Some(r#""24h""#),
-    example: "",
-    doc: "time in which the risk score of an entity falls to a half",
-}];
+const RISK: &[KeyDef] = &[
+    KeyDef {
+        name: "half_life",
+        kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
+        default: Some(r#""24h""#),
+        example: "",
+        doc: "time in which the risk score of an entity falls to a half",
+    },
+    KeyDef {
+        name: "alert",
+        kind: Kind::Real { min: 0.0, max: 100.0 },
+        default: Some("50"),
+        example: "",
+        doc: "points from which the risk of an entity is an alert",
+    },
+    KeyDef {
+        name: "hysteresis",
+        kind: Kind::Real { min: 0.0, max: 100.0 },
+        default: Some("10"),
+        example: "",
+        doc: "points that a risk has to fall below that before it alerts again or its incident ends",
+    },
+    KeyDef {
+        name: "incident_quiet",
+        kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
+        default: Some(r#""24h""#),
+        example: "",
+        doc: "how long an entity has to be without an alert before its incident ends",
+    },
+    KeyDef {
+        name: "alerts_per_day",
+        kind: Kind::Integer { min: 0, max: 1_000_000 },
+        default: Some("20"),
+        example: "",
+        doc: "alerts a day and 1,000 hosts from which weaker repeats are held back; never below 20 a day",
+    },
+];
 
 const NDJSON: &[KeyDef] = &[
     KeyDef {

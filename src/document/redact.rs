@@ -61,7 +61,8 @@ impl Hidden {
     }
 
     /// Whether something of a value that is no text may be shown.
-    pub(super) fn is_shown(&self, id: ColumnId) -> bool {
+    #[must_use]
+    pub fn is_shown(&self, id: ColumnId) -> bool {
         self.column(id) != Some(Redaction::Whole)
     }
 

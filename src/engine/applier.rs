@@ -144,6 +144,7 @@ impl Applier {
         for delta in output.deltas.drain(..) {
             self.core.fold(delta);
         }
+        output.hosts.drain(..).for_each(|seen| self.core.see(seen));
         for kind in [Kind::Event, Kind::DeadLetter] {
             output.copy(kind, self.core.blocks.of(kind));
         }

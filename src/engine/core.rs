@@ -8,15 +8,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::hash::{self, Id};
 use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
-use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
+use crate::document::{Contribution, Hidden, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Log, Observed, Scope};
-use crate::risk::{Change, Event, Findings, Ledger, Level, Module, Policy, Share};
+use crate::risk::{
+    BudgetState, Change, Event, Findings, Ledger, Level, Module, Policy, Seen, Share,
+};
 use crate::stage::{self, Close, Combine, Delta, StageDef};
 
+use super::alerting::{AlertPolicy, Alerting, BUDGET_RULE, RISK};
 use super::guard::caught;
 use super::output::{Blocks, Kind};
 use super::status::Counted;
@@ -63,6 +67,9 @@ struct Saved {
 /// The key of [`Saved`].
 const CORE_KEY: &[u8] = b"c";
 
+/// The key of what was suppressed, by rule.
+const SUPPRESSED_KEY: &[u8] = b"u";
+
 /// Scores that rose and that nobody asked for yet.
 const NEWS_MAX: usize = 1000;
 
@@ -71,14 +78,15 @@ const WHY_MAX: usize = 10_000;
 
 /// The state of the entity lane.
 pub struct Core {
-    identity: Identity,
-    stages: Vec<StagePlan>,
+    pub(super) identity: Identity,
+    pub(super) stages: Vec<StagePlan>,
     lateness_us: i64,
     windows: Windows,
     findings: Findings,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
+    pub(super) alerting: Alerting,
     /// Minutes before this one are closed.
-    open: Minute,
+    pub(super) open: Minute,
     /// Documents that wait for the sink.
     pub blocks: Blocks,
     /// What was counted.
@@ -102,10 +110,11 @@ impl Core {
         half_life_us: i64,
         entities_max: usize,
         lateness_us: i64,
+        alerts: AlertPolicy,
     ) -> Self {
         let module = |plan: &StagePlan| Module { name: plan.def.name, weight: plan.weight };
         let modules = stages.iter().map(module).collect();
-        let policy = Policy { modules, half_life_us, entities_max };
+        let policy = Policy { modules, half_life_us, entities_max, marks: alerts.marks };
         Self {
             identity,
             stages,
@@ -113,6 +122,7 @@ impl Core {
             windows: Windows::default(),
             findings: Findings::default(),
             ledger: Ledger::new(policy),
+            alerting: Alerting::new(alerts),
             open: Minute(i64::MIN),
             blocks: Blocks::default(),
             summary: Summary::default(),
@@ -130,6 +140,7 @@ impl Core {
         self.windows.track();
         self.findings.track();
         self.ledger.track();
+        self.alerting.track();
     }
 
     /// Hands out what changed since the last call.
@@ -138,6 +149,8 @@ impl Core {
         self.windows.save(&|index| stages[index].def.name, sink);
         self.findings.save(sink);
         self.ledger.save(sink);
+        self.alerting.save(sink);
+        sink(SUPPRESSED_KEY, Some(&encode(&self.summary.suppressed)));
         for plan in &mut self.stages {
             let Some((close, _)) = &mut plan.close else { continue };
             let prefix = [b"s", plan.def.name.as_bytes(), b"\0"].concat();
@@ -168,14 +181,21 @@ impl Core {
                 (self.open, self.summary.logs) = (saved.open, saved.logs);
                 (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
                 let stages = &self.stages;
+                let on_risk = saved.alerts.get(RISK).copied();
                 self.summary.alerts = known(stages, saved.alerts);
+                self.summary.alerts.extend(on_risk.map(|count| (RISK, count)));
                 self.summary.panics = known(stages, saved.panics);
                 self.quarantine = known(stages, saved.quarantine);
                 Ok(())
             }
             Some(b'w') => self.windows.load(&index, value),
             Some(b'f') => self.findings.load(key, value),
-            Some(b'a' | b'p') => self.ledger.load(key, value),
+            Some(b'a' | b'p' | b'h') => self.ledger.load(key, value),
+            Some(b'i') => self.alerting.load(key, value),
+            Some(b'u') => {
+                self.summary.suppressed = decode(value)?;
+                Ok(())
+            }
             Some(b's') => {
                 let wrong = || Damaged("a key of no stage".to_owned());
                 let end = memchr::memchr(0, key).ok_or_else(wrong)?;
@@ -219,6 +239,18 @@ impl Core {
         self.ledger.evicted()
     }
 
+    /// How the budget of alerts stands.
+    #[must_use]
+    pub fn budget(&self) -> BudgetState {
+        self.alerting.state()
+    }
+
+    /// Incidents that are open.
+    #[must_use]
+    pub fn incidents(&self) -> u64 {
+        self.alerting.open()
+    }
+
     /// Cells of windows, and evidence, that found no room.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -239,13 +271,21 @@ impl Core {
         let logs = Log::ALL.into_iter().map(|log| (log, Counts::default()));
         let mut logs: BTreeMap<_, _> = logs.collect();
         logs.extend(self.summary.logs.clone());
+        let mut suppressed = BTreeMap::from([(BUDGET_RULE.to_owned(), 0)]);
+        suppressed.extend(self.summary.suppressed.clone());
         Counted {
             logs,
             alerts: self.alerts(),
+            suppressed,
             panics,
             risk: self.summary.risk,
             clamped: self.summary.clamped,
         }
+    }
+
+    /// Takes what a lane noticed of hosts.
+    pub(super) fn see(&mut self, seen: Seen) {
+        self.alerting.see(seen, self.open);
     }
 
     /// Adds what a window stage folded in a lane.
@@ -279,17 +319,7 @@ impl Core {
             self.why.set(key, (evidence.score, in_words(evidence)), minute);
         }
         if news.is_alert && evidence.may_alert {
-            let alert = Alert {
-                id: news.id,
-                detector: plan.def.name,
-                description: plan.def.doc,
-                evidence,
-                minute,
-                scope: &self.identity.scope,
-                sensor_id: &self.identity.sensor_id,
-            };
-            write_alert(&alert, self.blocks.of(Kind::Alert));
-            *self.summary.alerts.entry(plan.def.name).or_default() += 1;
+            self.alert(evidence, news.id, minute);
         }
     }
 
@@ -310,6 +340,7 @@ impl Core {
             self.close(minute);
         }
         self.open = open;
+        self.alerting.advance(open);
     }
 
     /// The input is at its end: closes every minute that has something in it, and those before it
@@ -319,12 +350,21 @@ impl Core {
             let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };
             self.close(minute);
         }
+        self.sum_up();
+    }
+
+    /// Puts into the summary how things stand.
+    pub(super) fn sum_up(&mut self) {
+        self.summary.alerts = self.alerts();
         self.summary.evicted = self.evicted();
         self.summary.cells_dropped = self.dropped();
+        self.summary.budget = self.budget();
+        self.summary.incidents = self.incidents();
     }
 
     fn next(&self) -> Option<Minute> {
-        self.windows.next().into_iter().chain(self.ledger.next()).min()
+        let others = self.ledger.next().into_iter().chain(self.alerting.next());
+        self.windows.next().into_iter().chain(others).min()
     }
 
     fn close(&mut self, minute: Minute) {
@@ -364,22 +404,22 @@ impl Core {
             self.tell(&change);
         }
         self.changes = changes;
+        self.close_incidents(minute);
         self.open = self.open.max(Minute(minute.0 + 1));
     }
 
-    /// Writes the risk document of a change.
+    /// The id of something that an entity comes to at most once a minute.
+    pub(super) fn id(&self, kind: &[&[u8]], entity: &Entity, minute: Minute) -> Id {
+        let (identity, entity) = (&self.identity, entity.to_bytes());
+        let (minute, ordinal) = (minute.0.to_be_bytes(), 0_u64.to_be_bytes());
+        let rest: [&[u8]; 5] =
+            [identity.sensor_id.as_bytes(), &entity, &minute, &ordinal, &identity.fingerprint];
+        hash::id(&[kind, &rest].concat())
+    }
+
+    /// Writes the risk document of a change, and the alert that it may be.
     fn tell(&mut self, change: &Change) {
         let identity = &self.identity;
-        let (entity, minute) = (change.entity.to_bytes(), change.minute.0.to_be_bytes());
-        // An entity is told at most once a minute: its ordinal in the bucket is always 0.
-        let parts: [&[u8]; 6] = [
-            b"risk",
-            identity.sensor_id.as_bytes(),
-            &entity,
-            &minute,
-            &0_u64.to_be_bytes(),
-            &identity.fingerprint,
-        ];
         let contribution = |share: &Share| Contribution {
             module: self.stages[share.module].def.name,
             points: share.points,
@@ -388,7 +428,7 @@ impl Core {
             evidence: share.evidence.clone(),
         };
         let state = RiskState {
-            id: crate::base::hash::id(&parts),
+            id: self.id(&[b"risk"], &change.entity, change.minute),
             time: change.minute.end(),
             entity: change.entity.clone(),
             score: change.score,
@@ -400,6 +440,9 @@ impl Core {
         write_risk(&state, &identity.scope, &identity.sensor_id, block);
         self.summary.risk += 1;
         self.note_peak(change);
+        if change.is_alert {
+            self.alert_on_risk(change);
+        }
     }
 
     fn note_peak(&mut self, change: &Change) {
@@ -424,7 +467,8 @@ impl Core {
             let name = plan.def.name;
             (name, self.summary.alerts.get(name).copied().unwrap_or_default())
         };
-        self.stages.iter().map(count).collect()
+        let on_risk = self.summary.alerts.get(RISK).copied().unwrap_or_default();
+        self.stages.iter().map(count).chain([(RISK, on_risk)]).collect()
     }
 }
 
@@ -466,6 +510,7 @@ mod tests {
     use super::*;
     use crate::base::address::Addr;
     use crate::base::time::MINUTE;
+    use crate::engine::alerting::tests::ALERTS;
     use crate::stage::{Cell, TABLE};
 
     /// Panics at minute 13; counts the others.
@@ -516,7 +561,7 @@ mod tests {
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
                 };
-                let mut core = Core::new(identity, vec![plan], 3_600_000_000, 1000, 0);
+                let mut core = Core::new(identity, vec![plan], 3_600_000_000, 1000, 0, ALERTS);
                 core.track();
                 core
             };

@@ -137,6 +137,7 @@ fn take(stream: &mut Stream, end: usize, back: &Receiver<Output>) -> Output {
     let taken = output.evidence.drain(..rest.unwrap_or(output.evidence.len()));
     ready.evidence.extend(taken.map(|(item, minute, evidence)| (item - start, minute, evidence)));
     ready.deltas.append(&mut output.deltas);
+    ready.hosts.append(&mut output.hosts);
     ready.counts = std::mem::take(&mut output.counts);
     ready.bytes = std::mem::take(&mut output.bytes);
     ready.panics = std::mem::take(&mut output.panics);

@@ -5,6 +5,7 @@
 //! records come from (`replay`), where documents go (`sink`); both implement a trait of this
 //! module.
 
+mod alerting;
 mod applier;
 mod core;
 mod guard;
@@ -21,6 +22,7 @@ mod watermark;
 mod windows;
 mod worker;
 
+pub use self::alerting::AlertPolicy;
 pub use self::core::{Core, Identity, StagePlan};
 pub use applier::{Applier, Changed, Step};
 pub use horizon::Tick;

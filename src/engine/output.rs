@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits::SINK_BLOCK_BYTES;
 use crate::base::time::{Minute, Time};
 use crate::record::{Evidence, Log, Source};
+use crate::risk::Seen;
 use crate::stage::Delta;
 
 use super::guard::{Guard, Panics, Quarantine};
@@ -54,6 +55,7 @@ pub(super) struct Output {
     /// By item, ascending; with the minute that it counts in.
     pub(super) evidence: Vec<(usize, Minute, Evidence)>,
     pub(super) deltas: Vec<Delta>,
+    pub(super) hosts: Vec<Seen>,
     pub(super) counts: Counts,
     /// Bytes of the files read for it.
     pub(super) bytes: u64,
@@ -98,6 +100,7 @@ impl Output {
             documents: Vec::new(),
             evidence: Vec::new(),
             deltas: Vec::new(),
+            hosts: Vec::new(),
             counts: Counts::default(),
             bytes: 0,
             panics: Panics::default(),
@@ -119,6 +122,7 @@ impl Output {
         self.documents.clear();
         self.evidence.clear();
         self.deltas.clear();
+        self.hosts.clear();
         self.counts = Counts::default();
         self.bytes = 0;
         self.panics.clear();

@@ -71,7 +71,6 @@ pub fn run(
         writer.join().map_err(|_| Failure::Thread("sink".to_owned()))??;
         Ok(())
     })?;
-    core.summary.alerts = core.alerts();
     Ok(())
 }
 
@@ -134,6 +133,7 @@ impl Stream {
             for delta in output.deltas.drain(..) {
                 hand.core.fold(delta);
             }
+            output.hosts.drain(..).for_each(|seen| hand.core.see(seen));
             self.current = Some(output);
         }
     }

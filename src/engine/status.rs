@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::now;
 use crate::record::{Lane, Log};
-use crate::risk::Level;
+use crate::risk::{BudgetState, Level};
 
 use super::applier::Applier;
 use super::output::Kind;
@@ -115,6 +115,8 @@ pub struct Counted {
     pub logs: BTreeMap<Log, Counts>,
     /// Alerts, by detector; with zero for those that found nothing.
     pub alerts: BTreeMap<&'static str, u64>,
+    /// What was kept from being an alert, by the rule that did.
+    pub suppressed: BTreeMap<String, u64>,
     /// Panics of stages that were caught.
     pub panics: BTreeMap<&'static str, u64>,
     /// Risk documents.
@@ -157,6 +159,10 @@ pub struct Status {
     pub counted: Counted,
     /// Entities by the level that was told of them.
     pub levels: BTreeMap<Level, u64>,
+    /// How the budget of alerts stands.
+    pub budget: BudgetState,
+    /// Incidents that are open.
+    pub incidents: u64,
     /// Entities that had to be forgotten.
     pub evicted: u64,
     /// Cells of windows, and evidence, that found no room.
@@ -187,6 +193,8 @@ impl Status {
             taken: now(),
             counted: applier.counted().clone(),
             levels: core.levels(),
+            budget: core.budget(),
+            incidents: core.incidents(),
             evicted: core.evicted(),
             dropped: core.dropped(),
             stage_seconds: stages.map(|(at, it)| (core.stage_name(*at), it.clone())).collect(),

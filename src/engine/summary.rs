@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::score::Points;
 use crate::record::{Log, RejectReason};
+use crate::risk::BudgetState;
 
 /// What became of the lines of one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +78,12 @@ pub struct Summary {
     pub logs: BTreeMap<Log, Counts>,
     /// Alerts by detector.
     pub alerts: BTreeMap<&'static str, u64>,
+    /// What was kept from being an alert, by the rule that did.
+    pub suppressed: BTreeMap<String, u64>,
+    /// How the budget of alerts stands.
+    pub budget: BudgetState,
+    /// Incidents that are open.
+    pub incidents: u64,
     /// Risk documents.
     pub risk: u64,
     /// The highest risk of each entity, by its id.
@@ -100,6 +107,9 @@ impl Summary {
         }
         for (detector, count) in &earlier.alerts {
             *self.alerts.entry(detector).or_default() += count;
+        }
+        for (rule, count) in &earlier.suppressed {
+            *self.suppressed.entry(rule.clone()).or_default() += count;
         }
         self.risk += earlier.risk;
     }

@@ -15,6 +15,7 @@ use crate::base::score::{Points, Ppm};
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::record::Entity;
 
+use super::alarm::{Alarm, Marks};
 use super::bits::{Bits, ONE, decayed, to_ppm};
 use super::level::Level;
 use super::saved::Changed;
@@ -38,6 +39,8 @@ pub struct Policy {
     /// Entities that are kept; beyond it the one with the lowest score goes, of equals the one that
     /// had no evidence for longest.
     pub entities_max: usize,
+    /// Where a score is an alert.
+    pub marks: Marks,
 }
 
 /// An event behind a value. Of equally strong ones the first counts, told by what stands in the log
@@ -101,6 +104,8 @@ pub struct Change {
     pub level: Level,
     /// Modules that add something, the greatest first.
     pub shares: Vec<Share>,
+    /// Whether the score has reached the mark from which it is an alert.
+    pub is_alert: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -120,6 +125,7 @@ pub struct Ledger {
     pub(super) due: BTreeSet<(Minute, Entity)>,
     /// Accounts by the level that was told.
     pub(super) levels: BTreeMap<Level, u64>,
+    pub(super) alarm: Alarm,
     evicted: u64,
     /// Evidence that waits, counted, and what found no room.
     pub(super) waiting: usize,
@@ -139,6 +145,7 @@ impl Ledger {
             ranks: BTreeSet::new(),
             due: BTreeSet::new(),
             levels: BTreeMap::new(),
+            alarm: Alarm::default(),
             evicted: 0,
             waiting: 0,
             dropped: 0,
@@ -193,6 +200,18 @@ impl Ledger {
     #[must_use]
     pub fn entities(&self) -> usize {
         self.accounts.len()
+    }
+
+    /// What the score of an entity is made of at the end of a minute, if it has one.
+    #[must_use]
+    pub fn shares(&self, entity: &Entity, minute: Minute) -> Option<Vec<Share>> {
+        Some(self.accounts.get(entity)?.shares(minute, &self.policy))
+    }
+
+    /// The strongest events that a module has of an entity.
+    pub fn events(&self, entity: &Entity, module: usize) -> impl Iterator<Item = &Event> {
+        let value = self.accounts.get(entity).and_then(|account| account.values.get(&module));
+        value.into_iter().flat_map(|value| &value.evidence).map(|(_, event)| event)
     }
 
     /// Entities by the level that was told of them.
@@ -257,17 +276,20 @@ impl Ledger {
         let shares = account.shares(minute, policy);
         let score = Points(shares.iter().map(|share| share.points.0).sum());
         let mut told = account.told;
-        let is_news = Level::of(score) != Level::of(told)
+        let is_alert = self.alarm.look(entity, score, policy.marks);
+        let is_news = is_alert
+            || Level::of(score) != Level::of(told)
             || score.0.abs_diff(told.0) >= Points::ONE.0
             || (minute.closes_hour() && score >= Points::ONE);
         if is_news {
             let level = Level::of(score);
             let (entity, previous) = (entity.clone(), told);
-            out.push(Change { entity, minute, score, previous, level, shares });
+            out.push(Change { entity, minute, score, previous, level, shares, is_alert });
             told = score;
         }
         let (old_rank, old_due) = (account.rank, account.due);
-        let due = account.next_look(minute, told, policy);
+        let rearm = self.alarm.is_high(entity).then_some(policy.marks.rearm);
+        let due = account.next_look(minute, (told, rearm), policy);
         let last = account.values.values().map(|value| value.at).max().unwrap_or(i64::MIN);
         let is_over = score == Points(0) && due.is_none();
         let Some(account) = self.accounts.get_mut(entity) else { return };
@@ -286,6 +308,7 @@ impl Ledger {
 
     fn remove(&mut self, entity: &Entity) {
         self.touch(entity);
+        self.alarm.forget(entity);
         if let Some(account) = self.accounts.remove(entity) {
             self.ranks.remove(&(account.rank, entity.clone()));
             *self.levels.entry(Level::of(account.told)).or_default() -= 1;
@@ -293,6 +316,9 @@ impl Ledger {
         }
     }
 }
+
+/// The score that was told, and where it may alert again, if it stands high.
+type Marked = (Points, Option<Points>);
 
 impl Value {
     fn now(&self, minute: Minute, half_life_us: i64) -> u64 {
@@ -343,9 +369,9 @@ impl Account {
         Points(sum.sum::<u64>()).min(Points::MAX)
     }
 
-    /// The next minute at which the score, which only fades, has to be told again, or else at which
-    /// nothing is left of it.
-    fn next_look(&self, minute: Minute, told: Points, policy: &Policy) -> Option<Minute> {
+    /// The next minute at which the score, which only fades, has to be told again or may alert again,
+    /// or else at which nothing is left of it.
+    fn next_look(&self, minute: Minute, told: Marked, policy: &Policy) -> Option<Minute> {
         let hour = Minute((minute.0 + 1).div_euclid(60) * 60 + 59);
         if self.score(hour, policy) >= Points::ONE {
             return Some(self.fades(minute, hour, told, policy).unwrap_or(hour));
@@ -357,12 +383,15 @@ impl Account {
         self.fades(minute, end, told, policy).or(is_left.then_some(end))
     }
 
-    /// The first minute after `from`, up to `to`, at which the score is a point below `told` or on
-    /// another level.
-    fn fades(&self, from: Minute, to: Minute, told: Points, policy: &Policy) -> Option<Minute> {
+    /// The first minute after `from`, up to `to`, at which the score is a point below what was told, on
+    /// another level, or below the mark from which it may alert again.
+    fn fades(&self, from: Minute, to: Minute, told: Marked, policy: &Policy) -> Option<Minute> {
+        let (told, rearm) = told;
         let is_news = |minute: i64| {
             let score = self.score(Minute(minute), policy);
-            Level::of(score) != Level::of(told) || told.0.saturating_sub(score.0) >= Points::ONE.0
+            Level::of(score) != Level::of(told)
+                || told.0.saturating_sub(score.0) >= Points::ONE.0
+                || rearm.is_some_and(|rearm| score < rearm)
         };
         if !is_news(to.0) {
             return None;
@@ -423,6 +452,7 @@ mod tests {
             modules: weights.iter().zip(names).map(module).collect(),
             half_life_us: DAY,
             entities_max: 100,
+            marks: Marks { alert: Points(50_000_000), rearm: Points(40_000_000) },
         }
     }
 
@@ -537,6 +567,59 @@ mod tests {
         assert_eq!((ledger.entities(), ledger.evicted()), (10, 90));
         assert!(ledger.accounts.contains_key(&host(3)));
         assert_eq!(ledger.ranks.len(), 10);
+    }
+
+    /// The scores at which a score that goes up and down alerts.
+    fn check_alarm(marks: (u64, u64), script: &str, expected: &[(i64, u64)]) {
+        let marks = Marks { alert: Points(marks.0), rearm: Points(marks.1) };
+        let mut ledger = Ledger::new(Policy { marks, half_life_us: HOUR, ..policy(&[100]) });
+        let mut found = Vec::new();
+        for (number, line) in script.lines().enumerate() {
+            let words: Vec<i64> = line.split_whitespace().map(|it| it.parse().unwrap()).collect();
+            let (minute, bits) = (Minute(words[0]), Bits::of(Ppm::new(words[1] as u32)));
+            ledger.add(minute, host(1), 0, bits, event(number as u8));
+            let mut out = Vec::new();
+            while let Some(next) = ledger.next().filter(|next| *next <= minute) {
+                ledger.close(next, &mut out);
+            }
+            let alerts = out.iter().filter(|change| change.is_alert);
+            found.extend(alerts.map(|change| (change.minute.0, change.score.0)));
+        }
+        assert_eq!(found, expected, "{script}");
+    }
+
+    #[test]
+    fn a_score_alerts_once_until_it_has_fallen_some_way() {
+        let marks = (50_000_000, 40_000_000);
+        // 60, 52, 61: it never fell below 40.
+        check_alarm(marks, "0 600000\n12 1\n13 200000", &[(0, 60_000_000)]);
+        // 60 are 40.04 after 35 minutes and 39.59 after 36, of which nothing has to be told.
+        check_alarm(marks, "0 600000\n36 300000", &[(0, 60_000_000)]);
+        let found = [(0, 60_000_000), (37, 57_391_400)];
+        check_alarm(marks, "0 600000\n37 300000\n40 100000", &found);
+        // Half a point over the mark, while less than a point was told before.
+        check_alarm((50_500_000, 0), "0 502000\n0 0\n1 20000", &[(1, 50_628_330)]);
+        check_alarm((100_000_000, 90_000_000), "0 999999\n1 1000000", &[(1, 100_000_000)]);
+    }
+
+    #[test]
+    fn who_stands_high_is_saved_and_forgotten_with_its_account() {
+        let mut ledger = Ledger::new(policy(&[60]));
+        ledger.track();
+        let mut saved = BTreeMap::new();
+        let mut save = |ledger: &mut Ledger| {
+            ledger.save(&mut |key, value| {
+                match value {
+                    Some(value) => saved.insert(key.to_vec(), value.to_vec()),
+                    None => saved.remove(key),
+                };
+            });
+            saved.keys().filter(|key| key[0] == b'h').count()
+        };
+        check(&mut ledger, "0 1 0 1000000", 0);
+        assert_eq!(save(&mut ledger), 1);
+        check(&mut ledger, "", 100_000);
+        assert_eq!((save(&mut ledger), saved.len()), (0, 0));
     }
 
     fn evidence() -> impl Strategy<Value = Vec<(i64, u32, usize, u32)>> {

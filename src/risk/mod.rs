@@ -1,15 +1,24 @@
-//! Floor 3: from evidence to risk: what a finding adds, how it fades, what an entity's score is.
+//! Floor 3: from evidence to risk: what a finding adds, how it fades, what an entity's score is; and
+//! which alerts come of it: incidents, their budget.
 //!
 //! Everything is an integer, so that neither the order of arrival nor the machine can change a sum.
 //! Not here: what a stage looks at (`stage`), how documents are written (`document`).
 
+mod alarm;
 mod bits;
+mod budget;
 mod findings;
+mod hosts;
+mod incidents;
 mod ledger;
 mod level;
 mod saved;
 
+pub use alarm::Marks;
 pub use bits::Bits;
+pub use budget::{Budget, BudgetState};
 pub use findings::{Findings, News};
+pub use hosts::{Hosts, Noticed, Seen};
+pub use incidents::{Alerted, Incident, Incidents};
 pub use ledger::{Change, Event, Ledger, Module, Policy, Share};
 pub use level::Level;
