@@ -1,5 +1,5 @@
-//! An alert: what was found, why, and the lines behind it; and the end of an incident, which has the
-//! same form.
+//! An alert: what was found, why, and the lines behind it; and the end of an incident, which has
+//! the same form.
 
 use crate::base::address::Addr;
 use crate::base::hash::Id;

@@ -1,5 +1,5 @@
-//! Which alerts go out and what is said with them: incidents and the budget, alerts on risk, the end
-//! of an incident.
+//! Which alerts go out and what is said with them: incidents and the budget, alerts on risk, the
+//! end of an incident.
 //!
 //! Not here: what is found and what it adds to a risk (`core`); the rules themselves (`risk`).
 
@@ -198,8 +198,8 @@ impl Core {
         *self.summary.alerts.entry(alert.detector).or_default() += 1;
     }
 
-    /// Closes the incidents that are due at the end of a minute and whose risk has fallen; the others
-    /// are looked at again when the next hour ends.
+    /// Closes the incidents that are due at the end of a minute and whose risk has fallen; the
+    /// others are looked at again when the next hour ends.
     pub(super) fn close_incidents(&mut self, minute: Minute) {
         for entity in self.alerting.incidents.due(minute) {
             let shares = self.ledger.shares(&entity, minute);
@@ -492,8 +492,10 @@ pub(super) mod tests {
 
         /// Whatever comes before: the first alert of an entity goes out.
         #[test]
-        fn what_opens_an_incident_is_never_held_back(items in items(), score in 200_000..300_000_u32) {
-            let mut items = items;
+        fn what_opens_an_incident_is_never_held_back(
+            mut items in items(),
+            score in 200_000..300_000_u32,
+        ) {
             let minute = items.last().map_or(27_000_000, |item| item.minute);
             items.push(Item { minute, host: 77, stage: 0, subject: 0, score });
             let (documents, ..) = run(&items, &[]);
@@ -531,7 +533,8 @@ pub(super) mod tests {
             documents.iter().filter(is).count()
         };
         assert_eq!((of("host:0.0.0.1", "opened"), of("host:0.0.0.2", "opened")), (1, 1));
-        // Twenty of the flood, then the strong one; and the flood is no reason to be deaf to another.
+        // Twenty of the flood, then the strong one; and the flood is no reason to be deaf to
+        // another.
         assert_eq!(of("host:0.0.0.1", "repeated"), 20);
         let strong = documents.iter().find(|alert| alert["ueba"]["score"] == 0.8).unwrap();
         assert_eq!(strong["ueba"]["threshold"], 0.5);
@@ -561,7 +564,7 @@ pub(super) mod tests {
         let reasons = risk["ueba"]["reasons"].as_array().unwrap();
         let shares: Vec<u64> = reasons.iter().map(|it| millionths(&it["contribution"])).collect();
         assert_eq!(shares, [419_797, 120_000]);
-        assert_eq!(reasons[0]["observed"], 41.979_72);
+        assert_eq!(reasons[0]["observed"], 41.979_78);
         let uids: Vec<&Value> =
             risk["ueba"]["evidence"].as_array().unwrap().iter().map(|it| &it["uid"]).collect();
         assert_eq!(uids, ["C1", "C2"]);

@@ -1,7 +1,8 @@
-//! How many alerts a day may be: a bar that repeats have to reach when the day's alerts are used up.
+//! How many alerts a day may be: a bar that repeats have to reach when the day's alerts are used
+//! up.
 //!
-//! - The budget is `per_thousand` alerts for every 1,000 hosts, never below [`ALERTS_A_DAY_MIN`], in
-//!   24 hours: this one and the 23 before it.
+//! - The budget is `per_thousand` alerts for every 1,000 hosts, and for the first 1,000 however few
+//!   there are, never below [`ALERTS_A_DAY_MIN`], in 24 hours: this one and the 23 before it.
 //! - While fewer went out, the bar is 0. Then it is the lowest of 0.05, 0.10, ... 0.95 that fewer
 //!   alerts of these hours reached than the budget has, those counted that were held back. So the
 //!   strong pass where many weak ones came, at once and not an hour later; and when the many stop,
@@ -10,8 +11,8 @@
 //!   answer (`engine::alerting`).
 //!
 //! In any 24 hours at most 20 times the budget of repeats below 0.95 pass, whatever comes, since of
-//! each twentieth only as many pass as the budget has, and about once the budget where the same kind
-//! of alerts comes day after day; the tests hold both.
+//! each twentieth only as many pass as the budget has, and about once the budget where the same
+//! kind of alerts comes day after day; the tests hold both.
 
 use std::collections::BTreeMap;
 
@@ -116,7 +117,7 @@ impl Budget {
     }
 
     fn per_day(&self) -> u64 {
-        let share = self.per_thousand.saturating_mul(self.kept.hosts) / 1000;
+        let share = self.per_thousand.saturating_mul(self.kept.hosts.max(1000)) / 1000;
         share.max(ALERTS_A_DAY_MIN)
     }
 
@@ -191,9 +192,13 @@ mod tests {
     #[test]
     fn twenty_a_day_is_the_least_and_hosts_make_more() {
         let mut budget = Budget::new(0);
-        for (hosts, per_thousand, expected) in
-            [(0, 0, 20), (999, 20, 20), (5000, 20, 100), (u64::MAX, u64::MAX, u64::MAX / 1000)]
-        {
+        for (hosts, per_thousand, expected) in [
+            (0, 0, 20),
+            (0, 50, 50),
+            (999, 20, 20),
+            (5000, 20, 100),
+            (u64::MAX, u64::MAX, u64::MAX / 1000),
+        ] {
             (budget.per_thousand, budget.kept.hosts) = (per_thousand, hosts);
             assert_eq!(budget.state().per_day, expected, "{hosts} {per_thousand}");
         }

@@ -1,9 +1,9 @@
 //! How many hosts there are: distinct internal addresses that opened something in the last day,
 //! estimated (HyperLogLog, 1,024 registers, 3 % standard error).
 //!
-//! Lanes say which registers their records raise ([`Noticed`]); the entity lane keeps the greatest of
-//! each for every hour ([`Hosts`]), which commutes. The hash has no secret: who forges addresses can
-//! make the number great, which only lets more alerts out.
+//! Lanes say which registers their records raise ([`Noticed`]); the entity lane keeps the greatest
+//! of each for every hour ([`Hosts`]), which commutes. The hash has no secret: who forges addresses
+//! can make the number great, which only lets more alerts out.
 
 use std::collections::{BTreeMap, BTreeSet};
 

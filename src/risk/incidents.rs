@@ -1,10 +1,11 @@
 //! Incidents: the alerts of one entity, from the first one until it has been quiet and its risk has
 //! fallen.
 //!
-//! The first alert of an entity without an open incident opens one and gives it its id; those after it
-//! are repeats, also those that were held back. An incident may close some time after the last of
-//! them; whether the risk has fallen enough by then is for others to say. Everything is told apart by
-//! event time; of equal alerts the order does not matter but for which of them comes first.
+//! The first alert of an entity without an open incident opens one and gives it its id; those after
+//! it are repeats, also those that were held back. An incident may close some time after the last
+//! of them; whether the risk has fallen enough by then is for others to say. Everything is told
+//! apart by event time; of equal alerts the order does not matter but for which of them comes
+//! first.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -369,8 +369,8 @@ impl Account {
         Points(sum.sum::<u64>()).min(Points::MAX)
     }
 
-    /// The next minute at which the score, which only fades, has to be told again or may alert again,
-    /// or else at which nothing is left of it.
+    /// The next minute at which the score, which only fades, has to be told again or may alert
+    /// again, or else at which nothing is left of it.
     fn next_look(&self, minute: Minute, told: Marked, policy: &Policy) -> Option<Minute> {
         let hour = Minute((minute.0 + 1).div_euclid(60) * 60 + 59);
         if self.score(hour, policy) >= Points::ONE {
@@ -383,8 +383,8 @@ impl Account {
         self.fades(minute, end, told, policy).or(is_left.then_some(end))
     }
 
-    /// The first minute after `from`, up to `to`, at which the score is a point below what was told, on
-    /// another level, or below the mark from which it may alert again.
+    /// The first minute after `from`, up to `to`, at which the score is a point below what was
+    /// told, on another level, or below the mark from which it may alert again.
     fn fades(&self, from: Minute, to: Minute, told: Marked, policy: &Policy) -> Option<Minute> {
         let (told, rearm) = told;
         let is_news = |minute: i64| {
@@ -567,59 +567,6 @@ mod tests {
         assert_eq!((ledger.entities(), ledger.evicted()), (10, 90));
         assert!(ledger.accounts.contains_key(&host(3)));
         assert_eq!(ledger.ranks.len(), 10);
-    }
-
-    /// The scores at which a score that goes up and down alerts.
-    fn check_alarm(marks: (u64, u64), script: &str, expected: &[(i64, u64)]) {
-        let marks = Marks { alert: Points(marks.0), rearm: Points(marks.1) };
-        let mut ledger = Ledger::new(Policy { marks, half_life_us: HOUR, ..policy(&[100]) });
-        let mut found = Vec::new();
-        for (number, line) in script.lines().enumerate() {
-            let words: Vec<i64> = line.split_whitespace().map(|it| it.parse().unwrap()).collect();
-            let (minute, bits) = (Minute(words[0]), Bits::of(Ppm::new(words[1] as u32)));
-            ledger.add(minute, host(1), 0, bits, event(number as u8));
-            let mut out = Vec::new();
-            while let Some(next) = ledger.next().filter(|next| *next <= minute) {
-                ledger.close(next, &mut out);
-            }
-            let alerts = out.iter().filter(|change| change.is_alert);
-            found.extend(alerts.map(|change| (change.minute.0, change.score.0)));
-        }
-        assert_eq!(found, expected, "{script}");
-    }
-
-    #[test]
-    fn a_score_alerts_once_until_it_has_fallen_some_way() {
-        let marks = (50_000_000, 40_000_000);
-        // 60, 52, 61: it never fell below 40.
-        check_alarm(marks, "0 600000\n12 1\n13 200000", &[(0, 60_000_000)]);
-        // 60 are 40.04 after 35 minutes and 39.59 after 36, of which nothing has to be told.
-        check_alarm(marks, "0 600000\n36 300000", &[(0, 60_000_000)]);
-        let found = [(0, 60_000_000), (37, 57_391_400)];
-        check_alarm(marks, "0 600000\n37 300000\n40 100000", &found);
-        // Half a point over the mark, while less than a point was told before.
-        check_alarm((50_500_000, 0), "0 502000\n0 0\n1 20000", &[(1, 50_628_330)]);
-        check_alarm((100_000_000, 90_000_000), "0 999999\n1 1000000", &[(1, 100_000_000)]);
-    }
-
-    #[test]
-    fn who_stands_high_is_saved_and_forgotten_with_its_account() {
-        let mut ledger = Ledger::new(policy(&[60]));
-        ledger.track();
-        let mut saved = BTreeMap::new();
-        let mut save = |ledger: &mut Ledger| {
-            ledger.save(&mut |key, value| {
-                match value {
-                    Some(value) => saved.insert(key.to_vec(), value.to_vec()),
-                    None => saved.remove(key),
-                };
-            });
-            saved.keys().filter(|key| key[0] == b'h').count()
-        };
-        check(&mut ledger, "0 1 0 1000000", 0);
-        assert_eq!(save(&mut ledger), 1);
-        check(&mut ledger, "", 100_000);
-        assert_eq!((save(&mut ledger), saved.len()), (0, 0));
     }
 
     fn evidence() -> impl Strategy<Value = Vec<(i64, u32, usize, u32)>> {

@@ -1,5 +1,5 @@
-//! Floor 3: from evidence to risk: what a finding adds, how it fades, what an entity's score is; and
-//! which alerts come of it: incidents, their budget.
+//! Floor 3: from evidence to risk: what a finding adds, how it fades, what an entity's score is;
+//! and which alerts come of it: incidents, their budget.
 //!
 //! Everything is an integer, so that neither the order of arrival nor the machine can change a sum.
 //! Not here: what a stage looks at (`stage`), how documents are written (`document`).
