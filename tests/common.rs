@@ -144,6 +144,13 @@ impl Run {
         self.documents("alerts.ndjson")
     }
 
+    /// Alerts without the ends of incidents.
+    pub(crate) fn found(&self) -> Vec<Value> {
+        let mut alerts = self.alerts();
+        alerts.retain(|alert| alert["event"]["action"] != "closed");
+        alerts
+    }
+
     pub(crate) fn risk(&self) -> Vec<Value> {
         self.documents("risk.ndjson")
     }

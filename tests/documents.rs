@@ -54,6 +54,33 @@ fn all_four_kinds() {
     golden("dead-letter.ndjson", &run.bytes("dead-letter.ndjson"));
 }
 
+/// Found, risky, found again, over; and what is due at the end of the input.
+#[test]
+fn an_incident_from_its_first_alert_to_its_end() {
+    let mut rows = vec![
+        "1700000000.0 C1 10.0.0.5 203.0.113.9 90000.0 5".to_owned(),
+        "1700000100.0 C2 10.0.0.5 203.0.113.10 90000.0 5".to_owned(),
+    ];
+    // Four quiet days.
+    let quiet =
+        |hour: i64| format!("{}.0 D{hour} 10.0.0.6 203.0.113.9 1.0 5", 1_700_090_000 + hour * 3600);
+    rows.extend((1..96).map(quiet));
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let args = ["--set", "stage.long-connection.weight=60"];
+    let run = Place::with(&[("conn.log", conn(&rows).as_bytes())]).replay(&args).ok();
+    golden("incident.ndjson", &run.bytes("alerts.ndjson"));
+    let action = |alert: &Value| format!("{} {}", alert["rule"]["name"], alert["event"]["action"]);
+    let found: Vec<String> = run.alerts().iter().map(action).collect();
+    let expected = [
+        r#""long-connection" "opened""#,
+        r#""long-connection" "repeated""#,
+        r#""risk" "repeated""#,
+        r#""incident" "closed""#,
+    ];
+    assert_eq!(found, expected);
+    assert!(run.stdout.contains("alerts     1 x risk\nincidents  0 open"), "{}", run.stdout);
+}
+
 #[test]
 fn files_are_private() {
     let place = Place::with(&[("conn.log", conn(CONN).as_bytes())]);
@@ -175,7 +202,8 @@ fn what_is_hidden_is_hidden_everywhere() {
         ["--set", "stage.http-oddities.alert=0", "--set", "stage.http-oddities.weight=100"];
     let run = place.replay(&[&alerts[..], &["--set", &set]].concat()).ok();
     let text = |name| String::from_utf8(run.bytes(name)).unwrap();
-    assert_eq!((run.events().len(), run.alerts().len()), (4, 1), "{}", run.stderr);
+    // What was found, and the risk. A user whose name is hidden is nobody.
+    assert_eq!((run.events().len(), run.alerts().len()), (4, 2), "{}", run.stderr);
     for text in [text("events.ndjson"), text("alerts.ndjson"), run.stdout.clone()] {
         for secret in ["hush", "203.0.113.77", "4747", "dosexec", "example", "202"] {
             assert!(!text.contains(secret), "{secret}: {text}");

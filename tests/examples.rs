@@ -163,7 +163,9 @@ impl Topic {
         let rows: Vec<String> = (0..400).map(row).collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         fs::write(self.place.path().join("http.log"), crate::common::http(&rows)).unwrap();
-        self.run(&["replay", "-o", "out", "--emit", "kafka", "http.log"], prefix);
+        let all = ["--set", "risk.alerts_per_day=1000000"];
+        let args = ["replay", "-o", "out", "--emit", "kafka", "http.log"];
+        self.run(&[&args[..], &all[..]].concat(), prefix);
         fs::read(self.place.path().join("out/alerts.ndjson")).unwrap()
     }
 

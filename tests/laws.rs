@@ -209,7 +209,7 @@ fn check_alerts(alert: &str, logs: &[(&str, f64, &str)], expected: usize) {
         place.write(&format!("{name}.{number}.log"), log.as_bytes());
     }
     let run = place.replay(&["--set", &format!("stage.long-connection.alert={alert}")]).ok();
-    assert_eq!(run.alerts().len(), expected, "{alert} {logs:?}");
+    assert_eq!(run.found().len(), expected, "{alert} {logs:?}");
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn a_connection_of_three_days_alerts_once_and_one_of_an_hour_less_a_second_never
     ];
     place.write("conn.log", conn(&closed).as_bytes());
     let run = place.replay(&[]).ok();
-    let alerts = run.alerts();
+    let alerts = run.found();
     assert_eq!(alerts.len(), 1, "{}", run.stdout);
     assert_eq!(alerts[0]["ueba"]["entity"], "host:10.0.0.1");
     // Eight hours are the rung at which it becomes an alert.

@@ -66,12 +66,21 @@ fn findings(families: &mut Families, status: &Status) {
     let counted = &status.counted;
     let alerts = counted.alerts.iter().map(|(name, it)| ([("detector", *name)], *it as f64));
     families.counter("alerts_total", "Alerts", alerts);
+    let suppressed = counted.suppressed.iter();
+    let suppressed = suppressed.map(|(rule, it)| ([("rule", rule.as_str())], *it as f64));
+    let help = "What was kept from being an alert, by the rule that did";
+    families.counter("suppressed_total", help, suppressed);
+    let budget = &status.budget;
+    let bar = [([], f64::from(budget.bar.get()) / 1e6)];
+    families.gauge("alert_bar", "Score that a repeat has to reach to be an alert, 0 to 1", bar);
+    let help = "Alerts a day from which weaker repeats are held back";
+    families.gauge("alert_budget", help, [([], budget.per_day as f64)]);
+    let hosts = [([], budget.hosts as f64)];
+    families.gauge("hosts", "Internal hosts that opened something in the last day, about", hosts);
+    let incidents = [([], status.incidents as f64)];
+    families.gauge("incidents", "Incidents that are open", incidents);
     let panics = counted.panics.iter().map(|(name, it)| ([("stage", *name)], *it as f64));
     families.counter("stage_panics_total", "Panics of stages that were caught", panics);
-    let suppressed =
-        counted.suppressed.iter().map(|(rule, it)| ([("rule", rule.as_str())], *it as f64));
-    let help = "Evidence that neither alerted nor counted, by entry of the allow-list";
-    families.counter("suppressed_total", help, suppressed);
     let entries = [([], status.allow_entries as f64)];
     families.gauge("allow_list_entries", "Entries of the allow-list in force", entries);
     let mut one = |name, help, count: u64| families.counter(name, help, [([], count as f64)]);

@@ -109,3 +109,9 @@ pub const ALLOW_ENTRIES_MAX: usize = 10_000;
 
 /// A configuration file beyond this is a mistake.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// Incidents that are open at once: some 50 MiB. The one that would close first closes early.
+pub const INCIDENTS_MAX: usize = 100_000;
+
+/// Alerts that may always go out in a day, whatever the number of hosts (contract).
+pub const ALERTS_A_DAY_MIN: u64 = 20;

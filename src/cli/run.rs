@@ -12,6 +12,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use crate::api::{Server, Shared};
+use crate::base::score::Ppm;
 use crate::config::Plan;
 use crate::engine::{Core, Failure};
 use crate::state::CannotOpen;
@@ -95,12 +96,18 @@ fn serve<'scope>(
         let handle = builder.spawn_scoped(scope, move || server.serve(shared, stopped));
         handle.map_err(|error| Failure::Thread(format!("http: {error}")))?;
     }
+    let mut bar = Ppm::default();
     let result = daemon.run(plan, stop, &mut |applier, mut status| {
         if let Some(list) = reload.take() {
             applier.allow(list);
             tell_expired(&applier.core);
         }
         status.allow_rejected = reload.rejected();
+        if status.budget.bar != bar {
+            bar = status.budget.bar;
+            let (per_day, hosts) = (status.budget.per_day, status.budget.hosts);
+            tracing::warn!(%bar, per_day, hosts, "the bar for repeated alerts has moved");
+        }
         for (entity, peak) in applier.core.take_news() {
             // A reader that went away must not stop the sensor.
             drop(print(&summary::risen(&entity, &peak)));

@@ -46,6 +46,15 @@ pub(super) fn text(summary: &Summary, inventory: &Inventory, output: &Path) -> S
     if !summary.expired.is_empty() {
         line!(out, "expired    in the allow-list: {}", summary.expired.join(", "));
     }
+    let budget = &summary.budget;
+    line!(
+        out,
+        "incidents  {} open · {} alerts a day for about {} hosts · bar {}",
+        grouped(summary.incidents),
+        grouped(budget.per_day),
+        grouped(budget.hosts),
+        budget.bar,
+    );
     line!(out, "risk       {} documents", grouped(summary.risk));
     if summary.evicted > 0 {
         line!(out, "forgotten  {} entities beyond entity.max", summary.evicted);

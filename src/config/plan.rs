@@ -56,6 +56,14 @@ pub struct Plan {
     pub allow_list: Option<PathBuf>,
     /// What stands in it.
     pub allow: AllowList,
+    /// `risk.alert`, in millionths of a point.
+    pub risk_alert_micro: u64,
+    /// What a risk has to fall below before it alerts again: `risk.alert - risk.hysteresis`.
+    pub risk_rearm_micro: u64,
+    /// `risk.incident_quiet`, in microseconds.
+    pub incident_quiet_us: i64,
+    /// `risk.alerts_per_day`.
+    pub alerts_per_day: u64,
     /// `sink.ndjson.dir`, where that sink is on.
     pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
@@ -99,6 +107,8 @@ impl Plan {
         let (sensor, source) = (&tables["sensor"], &tables["source"]);
         let (event, entity) = (&tables["event"], &tables["entity"]);
         let state = &tables["state"];
+        let risk = &tables["risk"];
+        let micro = |key: &str| (risk.real(key) * 1e6).round() as u64;
         let kafka = kafka(&tables["sink.kafka"]);
         let elasticsearch = elasticsearch(&tables["sink.elasticsearch"]);
         let is_alone = kafka.is_none() && elasticsearch.is_none();
@@ -130,9 +140,13 @@ impl Plan {
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             roles: roles(entity),
-            half_life_us: tables["risk"].micros("half_life"),
-            allow_list: optional(&tables["risk"], "allow_list").map(PathBuf::from),
+            half_life_us: risk.micros("half_life"),
+            allow_list: optional(risk, "allow_list").map(PathBuf::from),
             allow: AllowList::default(),
+            risk_alert_micro: micro("alert"),
+            risk_rearm_micro: micro("alert").saturating_sub(micro("hysteresis")),
+            incident_quiet_us: risk.micros("incident_quiet"),
+            alerts_per_day: risk.integer("alerts_per_day").unsigned_abs(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),
@@ -156,7 +170,8 @@ impl Plan {
     }
 
     /// The part of the configuration that ids of alerts and risk depend on: `[stage]`, `[entity]`,
-    /// `[risk]` and `sensor.internal`; the same text for the same meaning.
+    /// `risk.half_life` and `sensor.internal`; the same text for the same meaning. What `[risk]`
+    /// says of alerts is not in it: what was told is not told again because a budget has changed.
     #[must_use]
     pub fn fingerprint_text(&self) -> String {
         let mut text = format!(

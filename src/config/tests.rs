@@ -191,7 +191,7 @@ pipeline.toml:2:12: "5m" is not a value
 pipeline.toml:3:18: a value is missing
 pipeline.toml:5:1: unknown key "half_lfe" in [risk]
     hint: did you mean "half_life"?
-    known: half_life, allow_list
+    known: half_life, alert, hysteresis, incident_quiet, alerts_per_day, allow_list
 pipeline.toml:6:16: invalid basic string, expected `"`
 "#,
     );
@@ -393,7 +393,7 @@ pipeline.toml:2:7: entity.max must be from 1 to 100000000, not -1
     known: sensor, source, event, entity, risk, sink, http, state, stage
 --set risk: unknown key "half_live" in [risk]
     hint: did you mean "half_life"?
-    known: half_life, allow_list
+    known: half_life, alert, hysteresis, incident_quiet, alerts_per_day, allow_list
 "#,
     );
 }

@@ -1,48 +1,138 @@
-//! An alert: what one stage found, why, and the lines behind it.
+//! An alert: what was found, why, and the lines behind it; and the end of an incident, which has
+//! the same form.
 
+use crate::base::address::Addr;
 use crate::base::hash::Id;
-use crate::base::time::Minute;
-use crate::record::{Entity, Evidence, Observed, Reason, RecordRef, Scope};
+use crate::base::score::Ppm;
+use crate::base::time::{Minute, Time};
+use crate::record::{Entity, Observed, Reason, RecordRef, Scope, Technique};
 
 use super::event::write_entity;
 use super::parts::is_far;
 use super::text::{self, Clock};
 
-/// What an alert says beside the evidence.
+/// What an alert says.
 #[derive(Clone, Copy, Debug)]
 pub struct Alert<'a> {
     /// Its id.
     pub id: Id,
-    /// The stage's name.
+    /// What it does to its incident: `opened`, `repeated`, `closed`.
+    pub action: &'static str,
+    /// The name of the stage, `risk`, or `incident`.
     pub detector: &'static str,
-    /// The stage's one line of documentation.
+    /// One line of documentation of that.
     pub description: &'static str,
-    /// What the stage found.
-    pub evidence: &'a Evidence,
+    /// Who is concerned.
+    pub entity: &'a Entity,
+    /// The user that it names beside.
+    pub user: Option<&'a Entity>,
+    /// Who opened the connection, and who answered.
+    pub sides: (Option<Addr>, Option<Addr>),
+    /// Event time of the latest evidence.
+    pub time: Time,
     /// The minute in which it counts.
     pub minute: Minute,
+    /// Start and end of what was looked at.
+    pub window: (Time, Time),
+    /// How sure it is.
+    pub score: Ppm,
+    /// What the score had to reach.
+    pub threshold: Option<Ppm>,
+    /// What an attacker would call it.
+    pub techniques: &'a [Technique],
+    /// Why; their contributions add up to the score.
+    pub reasons: &'a [Reason],
+    /// The records behind it.
+    pub evidence: Proof<'a>,
+    /// The incident that it is of.
+    pub incident: Id,
+    /// If it ends the incident: what that was.
+    pub closed: Option<Closed<'a>>,
     /// How entities are named.
     pub scope: &'a Scope,
     /// The sensor.
     pub sensor_id: &'a str,
 }
 
+/// The records behind an alert.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof<'a> {
+    /// Where they stand.
+    Records(&'a [RecordRef]),
+    /// Their uids, where they are known, and the ids of their events.
+    Events(&'a [(String, Id)]),
+}
+
+/// What an incident was.
+#[derive(Clone, Copy, Debug)]
+pub struct Closed<'a> {
+    /// Its alerts, those that were held back too.
+    pub count: u64,
+    /// Those that were held back.
+    pub suppressed: u64,
+    /// What found them.
+    pub detectors: &'a [&'a str],
+    /// The strongest of them: its score and its id.
+    pub strongest: (Ppm, Id),
+}
+
 /// Appends the document.
 pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
-    let evidence = alert.evidence;
     let mut clock = Clock::default();
-    let score = u64::from(evidence.score.get());
+    write_head(alert, &mut clock, out);
+    write_who(alert.entity, alert.user, out);
+    for (name, addr) in [("source", alert.sides.0), ("destination", alert.sides.1)] {
+        if let Some(addr) = addr {
+            out.extend_from_slice(format!(",\"{name}\":{{\"ip\":\"").as_bytes());
+            addr.write(out);
+            out.extend_from_slice(b"\"}");
+        }
+    }
+    out.extend_from_slice(b",\"ueba\":{\"entity\":");
+    write_entity(alert.entity, alert.scope, out);
+    out.extend_from_slice(b",\"detector\":");
+    text::string(out, alert.detector.as_bytes(), false);
+    out.extend_from_slice(b",\"score\":");
+    text::millionths(out, u64::from(alert.score.get()));
+    if let Some(threshold) = alert.threshold {
+        out.extend_from_slice(b",\"threshold\":");
+        text::millionths(out, u64::from(threshold.get()));
+    }
+    out.extend_from_slice(b",\"incident\":{\"id\":\"");
+    out.extend_from_slice(&alert.incident.hex());
+    out.push(b'"');
+    if let Some(closed) = &alert.closed {
+        write_closed(closed, out);
+    }
+    out.extend_from_slice(b"},\"window\":{\"start\":\"");
+    clock.write(alert.window.0, out);
+    out.extend_from_slice(b"\",\"end\":\"");
+    clock.write(alert.window.1, out);
+    out.extend_from_slice(b"\"},\"reasons\":[");
+    list(out, alert.reasons, write_reason);
+    out.extend_from_slice(b"],\"evidence\":[");
+    match alert.evidence {
+        Proof::Records(records) => list(out, records, write_record),
+        Proof::Events(events) => list(out, events, write_event),
+    }
+    out.extend_from_slice(b"]}}\n");
+}
+
+/// What comes before whom it concerns.
+fn write_head(alert: &Alert<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
-    clock.write(evidence.time, out);
+    clock.write(alert.time, out);
     out.extend_from_slice(b"\",\"event\":{\"id\":\"");
     out.extend_from_slice(&alert.id.hex());
     out.extend_from_slice(b"\",\"kind\":\"alert\",\"dataset\":\"ueba.alert\"");
-    let is_far = is_far(evidence.time, alert.minute.start());
+    let is_far = is_far(alert.time, alert.minute.start());
     if is_far {
-        text::created(&mut clock, alert.minute.start(), out);
+        text::created(clock, alert.minute.start(), out);
     }
+    out.extend_from_slice(b",\"action\":");
+    text::string(out, alert.action.as_bytes(), false);
     out.extend_from_slice(b",\"risk_score\":");
-    text::millionths(out, score * 100);
+    text::millionths(out, u64::from(alert.score.get()) * 100);
     out.extend_from_slice(b"},\"observer\":{\"name\":");
     text::string(out, alert.sensor_id.as_bytes(), false);
     out.extend_from_slice(b",\"product\":\"Zeek\"}");
@@ -54,7 +144,7 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"description\":");
     text::string(out, alert.description.as_bytes(), false);
     out.extend_from_slice(b"},\"threat\":{\"framework\":\"MITRE ATT&CK\",\"technique\":[");
-    list(out, evidence.techniques, |technique, out| {
+    list(out, alert.techniques, |technique, out| {
         out.extend_from_slice(b"{\"id\":");
         text::string(out, technique.id.as_bytes(), false);
         out.extend_from_slice(b",\"name\":");
@@ -62,29 +152,22 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
         out.push(b'}');
     });
     out.extend_from_slice(b"]}");
-    write_who(&evidence.entity, evidence.names.user.as_ref(), out);
-    for (name, addr) in [("source", evidence.source), ("destination", evidence.destination)] {
-        if let Some(addr) = addr {
-            out.extend_from_slice(format!(",\"{name}\":{{\"ip\":\"").as_bytes());
-            addr.write(out);
-            out.extend_from_slice(b"\"}");
-        }
-    }
-    out.extend_from_slice(b",\"ueba\":{\"entity\":");
-    write_entity(&evidence.entity, alert.scope, out);
-    out.extend_from_slice(b",\"detector\":");
-    text::string(out, alert.detector.as_bytes(), false);
-    out.extend_from_slice(b",\"score\":");
-    text::millionths(out, score);
-    out.extend_from_slice(b",\"window\":{\"start\":\"");
-    clock.write(evidence.window.0, out);
-    out.extend_from_slice(b"\",\"end\":\"");
-    clock.write(evidence.window.1, out);
-    out.extend_from_slice(b"\"},\"reasons\":[");
-    list(out, &evidence.reasons, write_reason);
-    out.extend_from_slice(b"],\"evidence\":[");
-    list(out, &evidence.records, write_record);
-    out.extend_from_slice(b"]}}\n");
+}
+
+fn write_closed(closed: &Closed<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"count\":");
+    text::number(out, closed.count);
+    out.extend_from_slice(b",\"suppressed\":");
+    text::number(out, closed.suppressed);
+    out.extend_from_slice(b",\"detectors\":[");
+    list(out, closed.detectors, |detector, out| {
+        text::string(out, detector.as_bytes(), false);
+    });
+    out.extend_from_slice(b"],\"strongest\":{\"id\":\"");
+    out.extend_from_slice(&closed.strongest.1.hex());
+    out.extend_from_slice(b"\",\"score\":");
+    text::millionths(out, u64::from(closed.strongest.0.get()));
+    out.push(b'}');
 }
 
 /// The members of ECS that say who is concerned: the host, the user, or both.
@@ -149,5 +232,17 @@ fn write_record(record: &RecordRef, out: &mut Vec<u8>) {
     text::number(out, record.offset);
     out.extend_from_slice(b",\"event_id\":\"");
     out.extend_from_slice(&record.event_id().hex());
+    out.extend_from_slice(b"\"}");
+}
+
+fn write_event((uid, id): &(String, Id), out: &mut Vec<u8>) {
+    out.push(b'{');
+    if !uid.is_empty() {
+        out.extend_from_slice(b"\"uid\":");
+        text::string(out, uid.as_bytes(), false);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"event_id\":\"");
+    out.extend_from_slice(&id.hex());
     out.extend_from_slice(b"\"}");
 }

@@ -14,7 +14,7 @@ mod risk;
 mod text;
 mod zeek;
 
-pub use alert::{Alert, write_alert};
+pub use alert::{Alert, Closed, Proof, write_alert};
 pub use dead_letter::{write_dead_letter, write_rejected};
 pub use event::{EventRow, EventWriter, Shown};
 pub use parts::{Parts, is_far};

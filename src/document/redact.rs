@@ -61,6 +61,7 @@ impl Hidden {
     }
 
     /// Whether something of a value that is no text may be shown.
+    #[must_use]
     pub(super) fn is_shown(&self, id: ColumnId) -> bool {
         self.column(id) != Some(Redaction::Whole)
     }

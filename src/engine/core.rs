@@ -8,17 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::hash::{self, Id};
 use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{MINUTE, Minute, Time};
-use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
+use crate::document::{Contribution, Hidden, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Log, Observed, Scope};
 use crate::risk::{
-    AllowList, Change, Event, Findings, Ledger, Level, Module, Policy, RESERVED, Share,
+    AllowList, BudgetState, Change, Event, Findings, Ledger, Level, Module, Policy, RESERVED, Share,
 };
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
+use super::alerting::{AlertPolicy, Alerting, BUDGET_RULE, RISK};
 use super::census::Census;
 use super::guard::caught;
 use super::output::{Blocks, Kind, Output};
@@ -69,7 +71,7 @@ const CORE_KEY: &[u8] = b"c";
 /// The key of the allow-list's text.
 const ALLOW_KEY: &[u8] = b"t";
 
-/// The key of what was suppressed, by name.
+/// The key of what was suppressed, by rule.
 const SUPPRESSED_KEY: &[u8] = b"u";
 
 /// Scores that rose and that nobody asked for yet.
@@ -80,20 +82,21 @@ const WHY_MAX: usize = 10_000;
 
 /// The state of the entity lane.
 pub struct Core {
-    identity: Identity,
-    stages: Vec<StagePlan>,
+    pub(super) identity: Identity,
+    pub(super) stages: Vec<StagePlan>,
     lateness_us: i64,
     windows: Windows,
     census: Census,
     findings: Findings,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
+    pub(super) alerting: Alerting,
     allow: AllowList,
     /// Whether the list is another one than at the last [`Core::save`].
     is_other_list: bool,
     /// The time that every lane has come to.
     time: Time,
     /// Minutes before this one are closed.
-    open: Minute,
+    pub(super) open: Minute,
     /// Documents that wait for the sink.
     pub blocks: Blocks,
     /// What was counted.
@@ -118,10 +121,11 @@ impl Core {
         entities_max: usize,
         lateness_us: i64,
         roles: RolePolicy,
+        alerts: AlertPolicy,
     ) -> Self {
         let module = |plan: &StagePlan| Module { name: plan.def.name, weight: plan.weight };
         let modules = stages.iter().map(module).collect();
-        let policy = Policy { modules, half_life_us, entities_max };
+        let policy = Policy { modules, half_life_us, entities_max, marks: alerts.marks };
         Self {
             identity,
             stages,
@@ -133,6 +137,7 @@ impl Core {
             allow: AllowList::default(),
             is_other_list: false,
             time: Time::MIN,
+            alerting: Alerting::new(alerts),
             open: Minute(i64::MIN),
             blocks: Blocks::default(),
             summary: Summary::default(),
@@ -150,6 +155,7 @@ impl Core {
         self.windows.track();
         self.findings.track();
         self.ledger.track();
+        self.alerting.track();
     }
 
     /// Hands out what changed since the last call.
@@ -159,6 +165,7 @@ impl Core {
         self.findings.save(sink);
         self.census.save(sink);
         self.ledger.save(sink);
+        self.alerting.save(sink);
         for plan in &mut self.stages {
             let Some((close, _)) = &mut plan.close else { continue };
             let prefix = [b"s", plan.def.name.as_bytes(), b"\0"].concat();
@@ -194,7 +201,9 @@ impl Core {
                 self.time = Time(saved.open.0.saturating_mul(MINUTE));
                 (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
                 let stages = &self.stages;
+                let on_risk = saved.alerts.get(RISK).copied();
                 self.summary.alerts = known(stages, saved.alerts);
+                self.summary.alerts.extend(on_risk.map(|count| (RISK, count)));
                 self.summary.panics = known(stages, saved.panics);
                 self.quarantine = known(stages, saved.quarantine);
                 Ok(())
@@ -210,7 +219,8 @@ impl Core {
             Some(b'w') => self.windows.load(&index, value),
             Some(b'f') => self.findings.load(key, value),
             Some(b'n') => self.census.load(key, value),
-            Some(b'a' | b'p') => self.ledger.load(key, value),
+            Some(b'a' | b'p' | b'h') => self.ledger.load(key, value),
+            Some(b'i') => self.alerting.load(key, value),
             Some(b's') => {
                 let wrong = || Damaged("a key of no stage".to_owned());
                 let end = memchr::memchr(0, key).ok_or_else(wrong)?;
@@ -275,6 +285,18 @@ impl Core {
         self.ledger.evicted()
     }
 
+    /// How the budget of alerts stands.
+    #[must_use]
+    pub fn budget(&self) -> BudgetState {
+        self.alerting.state()
+    }
+
+    /// Incidents that are open.
+    #[must_use]
+    pub fn incidents(&self) -> u64 {
+        self.alerting.open()
+    }
+
     /// Cells of windows, and evidence, that found no room.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -297,6 +319,7 @@ impl Core {
         logs.extend(self.summary.logs.clone());
         let suppressed = self.allow.ids().map(|id| (id.to_owned(), 0));
         let mut suppressed: BTreeMap<_, _> = suppressed.collect();
+        suppressed.insert(BUDGET_RULE.to_owned(), 0);
         suppressed.extend(self.summary.suppressed.clone());
         Counted {
             logs,
@@ -308,13 +331,16 @@ impl Core {
         }
     }
 
-    /// Adds what was folded in a lane: cells of window stages, rows, who served whom.
+    /// Adds what was folded in a lane: cells of window stages, rows, who served whom, hosts.
     pub(super) fn fold(&mut self, output: &mut Output) {
         for (minute, rows) in output.minutes.drain(..) {
             self.census.rows(minute.max(self.open), output.log, rows);
         }
         for (minute, role, server, client) in output.sightings.drain(..) {
             self.census.sighting((minute.max(self.open), role, server, client));
+        }
+        for seen in output.hosts.drain(..) {
+            self.alerting.see(seen, self.open);
         }
         for mut delta in output.deltas.drain(..) {
             delta.minute = self.in_time(delta.minute);
@@ -352,17 +378,7 @@ impl Core {
             self.why.set(key, (evidence.score, in_words(evidence)), minute);
         }
         if news.is_alert && evidence.may_alert {
-            let alert = Alert {
-                id: news.id,
-                detector: plan.def.name,
-                description: plan.def.doc,
-                evidence,
-                minute,
-                scope: &self.identity.scope,
-                sensor_id: &self.identity.sensor_id,
-            };
-            write_alert(&alert, self.blocks.of(Kind::Alert));
-            *self.summary.alerts.entry(plan.def.name).or_default() += 1;
+            self.alert(evidence, news.id, minute);
         }
     }
 
@@ -384,6 +400,7 @@ impl Core {
             self.close(minute);
         }
         self.open = open;
+        self.alerting.advance(open);
     }
 
     /// The input is at its end: closes every minute that has something in it, and those before it
@@ -394,12 +411,26 @@ impl Core {
             let Some(minute) = self.next().filter(|minute| Some(*minute) <= last) else { break };
             self.close(minute);
         }
+        self.sum_up();
+    }
+
+    /// Puts into the summary how things stand.
+    pub(super) fn sum_up(&mut self) {
+        self.summary.alerts = self.alerts();
         self.summary.evicted = self.evicted();
         self.summary.cells_dropped = self.dropped();
+        self.summary.budget = self.budget();
+        self.summary.incidents = self.incidents();
     }
 
     fn next(&self) -> Option<Minute> {
-        let all = [self.windows.next(), self.census.next(), self.ledger.next(), self.due()];
+        let all = [
+            self.windows.next(),
+            self.census.next(),
+            self.ledger.next(),
+            self.alerting.next(),
+            self.due(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -432,6 +463,7 @@ impl Core {
             self.tell(&change);
         }
         self.changes = changes;
+        self.close_incidents(minute);
         self.open = self.open.max(Minute(minute.0 + 1));
     }
 
@@ -464,19 +496,18 @@ impl Core {
         findings.take()
     }
 
-    /// Writes the risk document of a change.
+    /// The id of something that an entity comes to at most once a minute.
+    pub(super) fn id(&self, kind: &[&[u8]], entity: &Entity, minute: Minute) -> Id {
+        let (identity, entity) = (&self.identity, entity.to_bytes());
+        let (minute, ordinal) = (minute.0.to_be_bytes(), 0_u64.to_be_bytes());
+        let rest: [&[u8]; 5] =
+            [identity.sensor_id.as_bytes(), &entity, &minute, &ordinal, &identity.fingerprint];
+        hash::id(&[kind, &rest].concat())
+    }
+
+    /// Writes the risk document of a change, and the alert that it may be.
     fn tell(&mut self, change: &Change) {
         let identity = &self.identity;
-        let (entity, minute) = (change.entity.to_bytes(), change.minute.0.to_be_bytes());
-        // An entity is told at most once a minute: its ordinal in the bucket is always 0.
-        let parts: [&[u8]; 6] = [
-            b"risk",
-            identity.sensor_id.as_bytes(),
-            &entity,
-            &minute,
-            &0_u64.to_be_bytes(),
-            &identity.fingerprint,
-        ];
         let contribution = |share: &Share| Contribution {
             module: self.stages[share.module].def.name,
             points: share.points,
@@ -485,7 +516,7 @@ impl Core {
             evidence: share.evidence.clone(),
         };
         let state = RiskState {
-            id: crate::base::hash::id(&parts),
+            id: self.id(&[b"risk"], &change.entity, change.minute),
             time: change.minute.end(),
             entity: change.entity.clone(),
             score: change.score,
@@ -497,6 +528,9 @@ impl Core {
         write_risk(&state, &identity.scope, &identity.sensor_id, block);
         self.summary.risk += 1;
         self.note_peak(change);
+        if change.is_alert {
+            self.alert_on_risk(change);
+        }
     }
 
     fn note_peak(&mut self, change: &Change) {
@@ -521,7 +555,8 @@ impl Core {
             let name = plan.def.name;
             (name, self.summary.alerts.get(name).copied().unwrap_or_default())
         };
-        self.stages.iter().map(count).collect()
+        let on_risk = self.summary.alerts.get(RISK).copied().unwrap_or_default();
+        self.stages.iter().map(count).chain([(RISK, on_risk)]).collect()
     }
 }
 
@@ -562,6 +597,7 @@ fn in_words(evidence: &Evidence) -> String {
 mod tests {
     use super::*;
     use crate::base::address::Addr;
+    use crate::engine::alerting::tests::ALERTS;
     use crate::stage::{Delta, TABLE};
 
     /// Panics at minute 13; counts the others.
@@ -622,8 +658,15 @@ mod tests {
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
                 };
-                let mut core =
-                    Core::new(identity, vec![plan], 3_600_000_000, 1000, 0, RolePolicy::default());
+                let mut core = Core::new(
+                    identity,
+                    vec![plan],
+                    3_600_000_000,
+                    1000,
+                    0,
+                    RolePolicy::default(),
+                    ALERTS,
+                );
                 core.track();
                 core
             };

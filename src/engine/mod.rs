@@ -5,6 +5,7 @@
 //! records come from (`replay`), where documents go (`sink`); both implement a trait of this
 //! module.
 
+mod alerting;
 mod applier;
 mod census;
 mod core;
@@ -22,6 +23,7 @@ mod watermark;
 mod windows;
 mod worker;
 
+pub use self::alerting::AlertPolicy;
 pub use self::core::{Core, Identity, StagePlan};
 pub use applier::{Applier, Changed, Step};
 pub use horizon::Tick;

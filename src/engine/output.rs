@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::limits::SINK_BLOCK_BYTES;
 use crate::base::time::{Minute, Time};
 use crate::record::{Evidence, Log, Source};
+use crate::risk::Seen;
 use crate::stage::{Delta, Sighting};
 
 use super::guard::{Guard, Panics, Quarantine};
@@ -58,6 +59,7 @@ pub(super) struct Output {
     pub(super) minutes: Vec<(Minute, u64)>,
     /// Who served whom.
     pub(super) sightings: Vec<Sighting>,
+    pub(super) hosts: Vec<Seen>,
     pub(super) counts: Counts,
     /// Bytes of the files read for it.
     pub(super) bytes: u64,
@@ -104,6 +106,7 @@ impl Output {
             deltas: Vec::new(),
             minutes: Vec::new(),
             sightings: Vec::new(),
+            hosts: Vec::new(),
             counts: Counts::default(),
             bytes: 0,
             panics: Panics::default(),
@@ -127,6 +130,7 @@ impl Output {
         self.deltas.clear();
         self.minutes.clear();
         self.sightings.clear();
+        self.hosts.clear();
         self.counts = Counts::default();
         self.bytes = 0;
         self.panics.clear();

@@ -77,7 +77,8 @@ impl Retrace {
 
     /// The state at the end.
     #[must_use]
-    pub fn finish(self) -> Applier {
+    pub fn finish(mut self) -> Applier {
+        self.applier.core.sum_up();
         self.applier
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::now;
 use crate::record::{Lane, Log};
-use crate::risk::Level;
+use crate::risk::{BudgetState, Level};
 
 use super::applier::Applier;
 use super::output::Kind;
@@ -121,8 +121,8 @@ pub struct Counted {
     pub risk: u64,
     /// Findings and cells whose minute was closed when they came.
     pub clamped: u64,
-    /// Evidence that neither alerted nor counted, by what suppressed it; with zero for entries of
-    /// the allow-list that suppressed nothing.
+    /// What was kept from being an alert, by the rule that did; with zero for rules in force that
+    /// suppressed nothing.
     pub suppressed: BTreeMap<String, u64>,
 }
 
@@ -164,6 +164,10 @@ pub struct Status {
     pub allow_rejected: u64,
     /// Entities by the level that was told of them.
     pub levels: BTreeMap<Level, u64>,
+    /// How the budget of alerts stands.
+    pub budget: BudgetState,
+    /// Incidents that are open.
+    pub incidents: u64,
     /// Entities that had to be forgotten.
     pub evicted: u64,
     /// Cells of windows, and evidence, that found no room.
@@ -196,6 +200,8 @@ impl Status {
             allow_entries: core.allow().ids().count() as u64,
             allow_rejected: 0,
             levels: core.levels(),
+            budget: core.budget(),
+            incidents: core.incidents(),
             evicted: core.evicted(),
             dropped: core.dropped(),
             stage_seconds: stages.map(|(at, it)| (core.stage_name(*at), it.clone())).collect(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::score::Points;
 use crate::record::{Log, RejectReason};
+use crate::risk::BudgetState;
 
 /// What became of the lines of one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,13 +78,18 @@ pub struct Summary {
     pub logs: BTreeMap<Log, Counts>,
     /// Alerts by detector.
     pub alerts: BTreeMap<&'static str, u64>,
+    /// How the budget of alerts stands.
+    pub budget: BudgetState,
+    /// Incidents that are open.
+    pub incidents: u64,
     /// Risk documents.
     pub risk: u64,
     /// The highest risk of each entity, by its id.
     pub entities: BTreeMap<String, Peak>,
     /// Panics of stages that were caught.
     pub panics: BTreeMap<&'static str, u64>,
-    /// Evidence that neither alerted nor counted, by what suppressed it.
+    /// What was kept from being an alert, by the rule that did: evidence that an entry of the
+    /// allow-list explains, repeats beyond the budget.
     pub suppressed: BTreeMap<String, u64>,
     /// Entries of the allow-list that did nothing any more at the end.
     pub expired: Vec<String>,

@@ -9,6 +9,7 @@ use crate::base::time::{DAY, Minute, Time};
 use crate::document::{EventRow, EventWriter, Hidden, Rule, Shown, is_far, write_dead_letter};
 use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files, http};
 use crate::record::{Batch, Entity, Inside, Log, Parties, Scope, Sides, Source};
+use crate::risk::Noticed;
 use crate::stage::{
     Deltas, Fold, Input, Output as StageOutput, RecordStage, sighting_columns, sightings,
 };
@@ -56,6 +57,7 @@ pub struct Worker {
     stages: Vec<(usize, &'static str, Box<dyn RecordStage>, StageOutput)>,
     folds: Vec<(usize, Box<dyn Fold>)>,
     deltas: Deltas,
+    noticed: Noticed,
     sides: Vec<Sides>,
     parties: Vec<Parties>,
     minutes: Vec<Minute>,
@@ -79,6 +81,7 @@ impl Worker {
             stages: Vec::new(),
             folds: Vec::new(),
             deltas: Deltas::default(),
+            noticed: Noticed::default(),
             sides: Vec::new(),
             parties: Vec::new(),
             minutes: Vec::new(),
@@ -209,6 +212,9 @@ impl Worker {
                 minute
             };
             self.minutes.push(counted);
+            if let Some(addr) = self.parties[row].orig {
+                self.noticed.see(addr, counted, &mut out.hosts);
+            }
             let is_far = is_far(batch.ts(row), now);
             out.counts.out_of_range += u64::from(is_far);
             self.read_at.push(is_far.then_some(now));

@@ -15,6 +15,7 @@ use crate::base::score::{Points, Ppm};
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::record::Entity;
 
+use super::alarm::{Alarm, Marks};
 use super::bits::{Bits, ONE, decayed, to_ppm};
 use super::level::Level;
 use super::saved::Changed;
@@ -38,6 +39,8 @@ pub struct Policy {
     /// Entities that are kept; beyond it the one with the lowest score goes, of equals the one that
     /// had no evidence for longest.
     pub entities_max: usize,
+    /// Where a score is an alert.
+    pub marks: Marks,
 }
 
 /// An event behind a value. Of equally strong ones the first counts, told by what stands in the log
@@ -101,6 +104,8 @@ pub struct Change {
     pub level: Level,
     /// Modules that add something, the greatest first.
     pub shares: Vec<Share>,
+    /// Whether the score has reached the mark from which it is an alert.
+    pub is_alert: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -120,6 +125,7 @@ pub struct Ledger {
     pub(super) due: BTreeSet<(Minute, Entity)>,
     /// Accounts by the level that was told.
     pub(super) levels: BTreeMap<Level, u64>,
+    pub(super) alarm: Alarm,
     evicted: u64,
     /// Evidence that waits, counted, and what found no room.
     pub(super) waiting: usize,
@@ -139,6 +145,7 @@ impl Ledger {
             ranks: BTreeSet::new(),
             due: BTreeSet::new(),
             levels: BTreeMap::new(),
+            alarm: Alarm::default(),
             evicted: 0,
             waiting: 0,
             dropped: 0,
@@ -193,6 +200,18 @@ impl Ledger {
     #[must_use]
     pub fn entities(&self) -> usize {
         self.accounts.len()
+    }
+
+    /// What the score of an entity is made of at the end of a minute, if it has one.
+    #[must_use]
+    pub fn shares(&self, entity: &Entity, minute: Minute) -> Option<Vec<Share>> {
+        Some(self.accounts.get(entity)?.shares(minute, &self.policy))
+    }
+
+    /// The strongest events that a module has of an entity.
+    pub fn events(&self, entity: &Entity, module: usize) -> impl Iterator<Item = &Event> {
+        let value = self.accounts.get(entity).and_then(|account| account.values.get(&module));
+        value.into_iter().flat_map(|value| &value.evidence).map(|(_, event)| event)
     }
 
     /// Entities by the level that was told of them.
@@ -257,17 +276,20 @@ impl Ledger {
         let shares = account.shares(minute, policy);
         let score = Points(shares.iter().map(|share| share.points.0).sum());
         let mut told = account.told;
-        let is_news = Level::of(score) != Level::of(told)
+        let is_alert = self.alarm.look(entity, score, policy.marks);
+        let is_news = is_alert
+            || Level::of(score) != Level::of(told)
             || score.0.abs_diff(told.0) >= Points::ONE.0
             || (minute.closes_hour() && score >= Points::ONE);
         if is_news {
             let level = Level::of(score);
             let (entity, previous) = (entity.clone(), told);
-            out.push(Change { entity, minute, score, previous, level, shares });
+            out.push(Change { entity, minute, score, previous, level, shares, is_alert });
             told = score;
         }
         let (old_rank, old_due) = (account.rank, account.due);
-        let due = account.next_look(minute, told, policy);
+        let rearm = self.alarm.is_high(entity).then_some(policy.marks.rearm);
+        let due = account.next_look(minute, (told, rearm), policy);
         let last = account.values.values().map(|value| value.at).max().unwrap_or(i64::MIN);
         let is_over = score == Points(0) && due.is_none();
         let Some(account) = self.accounts.get_mut(entity) else { return };
@@ -286,6 +308,7 @@ impl Ledger {
 
     fn remove(&mut self, entity: &Entity) {
         self.touch(entity);
+        self.alarm.forget(entity);
         if let Some(account) = self.accounts.remove(entity) {
             self.ranks.remove(&(account.rank, entity.clone()));
             *self.levels.entry(Level::of(account.told)).or_default() -= 1;
@@ -293,6 +316,9 @@ impl Ledger {
         }
     }
 }
+
+/// The score that was told, and where it may alert again, if it stands high.
+type Marked = (Points, Option<Points>);
 
 impl Value {
     fn now(&self, minute: Minute, half_life_us: i64) -> u64 {
@@ -343,9 +369,9 @@ impl Account {
         Points(sum.sum::<u64>()).min(Points::MAX)
     }
 
-    /// The next minute at which the score, which only fades, has to be told again, or else at which
-    /// nothing is left of it.
-    fn next_look(&self, minute: Minute, told: Points, policy: &Policy) -> Option<Minute> {
+    /// The next minute at which the score, which only fades, has to be told again or may alert
+    /// again, or else at which nothing is left of it.
+    fn next_look(&self, minute: Minute, told: Marked, policy: &Policy) -> Option<Minute> {
         let hour = Minute((minute.0 + 1).div_euclid(60) * 60 + 59);
         if self.score(hour, policy) >= Points::ONE {
             return Some(self.fades(minute, hour, told, policy).unwrap_or(hour));
@@ -357,12 +383,15 @@ impl Account {
         self.fades(minute, end, told, policy).or(is_left.then_some(end))
     }
 
-    /// The first minute after `from`, up to `to`, at which the score is a point below `told` or on
-    /// another level.
-    fn fades(&self, from: Minute, to: Minute, told: Points, policy: &Policy) -> Option<Minute> {
+    /// The first minute after `from`, up to `to`, at which the score is a point below what was
+    /// told, on another level, or below the mark from which it may alert again.
+    fn fades(&self, from: Minute, to: Minute, told: Marked, policy: &Policy) -> Option<Minute> {
+        let (told, rearm) = told;
         let is_news = |minute: i64| {
             let score = self.score(Minute(minute), policy);
-            Level::of(score) != Level::of(told) || told.0.saturating_sub(score.0) >= Points::ONE.0
+            Level::of(score) != Level::of(told)
+                || told.0.saturating_sub(score.0) >= Points::ONE.0
+                || rearm.is_some_and(|rearm| score < rearm)
         };
         if !is_news(to.0) {
             return None;
@@ -423,6 +452,7 @@ mod tests {
             modules: weights.iter().zip(names).map(module).collect(),
             half_life_us: DAY,
             entities_max: 100,
+            marks: Marks { alert: Points(50_000_000), rearm: Points(40_000_000) },
         }
     }
 

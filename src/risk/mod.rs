@@ -1,20 +1,28 @@
 //! Floor 3: from evidence to risk: what counts, what a finding adds, how it fades, what an entity's
-//! score is.
+//! score is; and which alerts come of it: incidents, their budget.
 //!
 //! Everything is an integer, so that neither the order of arrival nor the machine can change a sum.
 //! Not here: what a stage looks at (`stage`), how documents are written (`document`).
 
+mod alarm;
 mod allow;
 mod bits;
+mod budget;
 mod findings;
 mod glob;
+mod hosts;
+mod incidents;
 mod ledger;
 mod level;
 mod saved;
 
+pub use alarm::Marks;
 pub use allow::{AllowList, Domains, Entities, Entry, Hosts, RESERVED, Weekly};
 pub use bits::Bits;
+pub use budget::{Budget, BudgetState};
 pub use findings::{Findings, News};
 pub use glob::Glob;
+pub use hosts::{HostCount, Noticed, Seen};
+pub use incidents::{Alerted, Incident, Incidents};
 pub use ledger::{Change, Event, Ledger, Module, Policy, Share};
 pub use level::Level;

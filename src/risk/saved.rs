@@ -45,11 +45,13 @@ impl Ledger {
     /// From now on remembers what changed.
     pub fn track(&mut self) {
         self.changed.get_or_insert_default();
+        self.alarm.track();
     }
 
     /// Hands out what changed since the last call.
     pub fn save(&mut self, sink: &mut Changes<'_>) {
         let Some(changed) = self.changed.as_mut().map(std::mem::take) else { return };
+        self.alarm.save(sink);
         let name = |module: usize| self.policy.modules[module].name;
         for entity in changed.accounts {
             let key = [b"a".as_slice(), &encode(&entity)].concat();
@@ -84,6 +86,9 @@ impl Ledger {
     /// # Errors
     /// When it is none.
     pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
+        if key.first() == Some(&b'h') {
+            return self.alarm.load(key);
+        }
         let index = |name: &str| self.policy.modules.iter().position(|it| it.name == name);
         if key.first() == Some(&b'a') {
             let saved: Saved = decode(value)?;

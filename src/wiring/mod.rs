@@ -14,10 +14,11 @@ use crate::base::hash;
 use crate::base::score::{Points, Ppm};
 use crate::config::{self, Plan, StageKeys};
 use crate::document::Hidden;
-use crate::engine::{Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
+use crate::engine::{AlertPolicy, Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
 use crate::replay::{LaneFeeds, Planned};
+use crate::risk::Marks;
 use crate::stage::{Build, TABLE};
 use crate::state::Owner;
 use crate::zeek::{self, Settings};
@@ -141,6 +142,19 @@ pub fn core(plan: &Plan) -> Core {
         },
     };
     let stages = TABLE.iter().zip(&plan.stages).map(stage).collect();
+    let alerts = AlertPolicy {
+        marks: Marks { alert: Points(plan.risk_alert_micro), rearm: Points(plan.risk_rearm_micro) },
+        quiet_us: plan.incident_quiet_us,
+        per_thousand: plan.alerts_per_day,
+    };
     let roles = plan.roles.clone();
-    Core::new(identity, stages, plan.half_life_us, plan.entities_max, plan.lateness_us, roles)
+    Core::new(
+        identity,
+        stages,
+        plan.half_life_us,
+        plan.entities_max,
+        plan.lateness_us,
+        roles,
+        alerts,
+    )
 }
