@@ -1,8 +1,9 @@
 //! An alert: what one stage found, why, and the lines behind it.
 
 use crate::base::hash::Id;
+use crate::base::score::Ppm;
 use crate::base::time::Minute;
-use crate::record::{Entity, Evidence, Observed, Reason, RecordRef, Scope};
+use crate::record::{Entity, Evidence, Observed, Reason, RecordRef, Scope, Why};
 
 use super::event::write_entity;
 use super::parts::is_far;
@@ -81,7 +82,9 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"end\":\"");
     clock.write(evidence.window.1, out);
     out.extend_from_slice(b"\"},\"reasons\":[");
-    list(out, &evidence.reasons, write_reason);
+    list(out, &evidence.reasons, |reason: &Reason, out| {
+        write_parts(reason.feature, [&reason.observed, &reason.expected], reason.contribution, out);
+    });
     out.extend_from_slice(b"],\"evidence\":[");
     list(out, &evidence.records, write_record);
     out.extend_from_slice(b"]}}\n");
@@ -103,7 +106,7 @@ pub(super) fn write_who(entity: &Entity, user: Option<&Entity>, out: &mut Vec<u8
     }
 }
 
-fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8>)) {
+pub(super) fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8>)) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -112,15 +115,19 @@ fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8
     }
 }
 
-fn write_reason(reason: &Reason, out: &mut Vec<u8>) {
+pub(super) fn write_reason(why: &Why, out: &mut Vec<u8>) {
+    write_parts(&why.feature, [&why.observed, &why.expected], why.contribution, out);
+}
+
+fn write_parts(feature: &str, values: [&Observed; 2], contribution: Ppm, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"feature\":");
-    text::string(out, reason.feature.as_bytes(), false);
+    text::string(out, feature.as_bytes(), false);
     out.extend_from_slice(b",\"observed\":");
-    write_observed(&reason.observed, out);
+    write_observed(values[0], out);
     out.extend_from_slice(b",\"expected\":");
-    write_observed(&reason.expected, out);
+    write_observed(values[1], out);
     out.extend_from_slice(b",\"contribution\":");
-    text::millionths(out, u64::from(reason.contribution.get()));
+    text::millionths(out, u64::from(contribution.get()));
     out.push(b'}');
 }
 

@@ -5,11 +5,13 @@
 
 mod bits;
 mod findings;
+mod grounds;
 mod ledger;
 mod level;
 mod saved;
 
 pub use bits::Bits;
 pub use findings::{Findings, News};
+pub use grounds::{Grounds, Kept};
 pub use ledger::{Change, Event, Ledger, Module, Policy, Share};
 pub use level::Level;
