@@ -12,7 +12,7 @@ use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
 use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
-use crate::record::{Entity, Evidence, Finding, Log, Observed, Scope};
+use crate::record::{Evidence, Finding, Log, Observed, Scope};
 use crate::risk::{Change, Event, Findings, Grounds, Ledger, Level, Module, Policy, Share};
 use crate::stage::{self, Close, Combine, Delta, StageDef};
 
@@ -60,21 +60,21 @@ struct Saved {
 }
 
 /// The key of [`Saved`].
-const CORE_KEY: &[u8] = b"c";
+pub(super) const CORE_KEY: &[u8] = b"c";
 
 /// Scores that rose and that nobody asked for yet.
 const NEWS_MAX: usize = 1000;
 
 /// The state of the entity lane.
 pub struct Core {
-    identity: Identity,
-    stages: Vec<StagePlan>,
+    pub(super) identity: Identity,
+    pub(super) stages: Vec<StagePlan>,
     lateness_us: i64,
     windows: Windows,
     findings: Findings,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// Minutes before this one are closed.
-    open: Minute,
+    pub(super) open: Minute,
     /// Documents that wait for the sink.
     pub blocks: Blocks,
     /// What was counted.
@@ -83,7 +83,7 @@ pub struct Core {
     /// Minutes that window stages still have to miss.
     quarantine: BTreeMap<&'static str, u32>,
     /// The strongest findings of a module for an entity.
-    grounds: Grounds,
+    pub(super) grounds: Grounds,
     is_saved: bool,
     /// Scores that rose, for who watches.
     news: Vec<(String, Peak)>,
@@ -472,6 +472,7 @@ mod tests {
     use super::*;
     use crate::base::address::Addr;
     use crate::base::time::MINUTE;
+    use crate::record::Entity;
     use crate::stage::{Cell, TABLE};
 
     /// Panics at minute 13; counts the others.

@@ -7,6 +7,7 @@
 
 mod applier;
 mod core;
+mod explain;
 mod guard;
 mod horizon;
 mod lane;

@@ -195,9 +195,8 @@ impl Grounds {
         for (minute, key) in open {
             let (entity, module) = (key.0.clone(), name(key.1));
             let findings = self.open.get(&minute).and_then(|all| all.get(&key)).cloned();
-            let saved = findings.map(|findings| {
-                encode(&Kept { entity, module: module.clone(), minute, findings })
-            });
+            let saved = findings
+                .map(|findings| encode(&Kept { entity, module: module.clone(), minute, findings }));
             sink(&encode(&(Self::OPEN, &key.0, module, minute)), saved.as_deref());
         }
     }
@@ -391,9 +390,12 @@ mod tests {
         let prefixes = Grounds::keys_of(&entity(2));
         let mut found = Vec::new();
         grounds.save(&mut |key, value| {
-            found.extend(prefixes.iter().position(|prefix| key.starts_with(prefix)).zip(
-                value.map(|value| decode::<Kept>(value).unwrap().entity),
-            ));
+            found.extend(
+                prefixes
+                    .iter()
+                    .position(|prefix| key.starts_with(prefix))
+                    .zip(value.map(|value| decode::<Kept>(value).unwrap().entity)),
+            );
         });
         assert_eq!(found, [(0, entity(2)), (1, entity(2))]);
     }

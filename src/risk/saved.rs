@@ -47,12 +47,18 @@ impl Ledger {
         self.changed.get_or_insert_default();
     }
 
+    /// The key of an entity's account.
+    #[must_use]
+    pub fn key_of(entity: &Entity) -> Vec<u8> {
+        [b"a".as_slice(), &encode(entity)].concat()
+    }
+
     /// Hands out what changed since the last call.
     pub fn save(&mut self, sink: &mut Changes<'_>) {
         let Some(changed) = self.changed.as_mut().map(std::mem::take) else { return };
         let name = |module: usize| self.policy.modules[module].name;
         for entity in changed.accounts {
-            let key = [b"a".as_slice(), &encode(&entity)].concat();
+            let key = Self::key_of(&entity);
             let saved = self.accounts.get(&entity).map(|account| {
                 let values = account.values.iter();
                 encode(&Saved {
