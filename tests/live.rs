@@ -21,6 +21,7 @@ use crate::emulator::world::{Setup, World};
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod faults;
+mod explained;
 mod host;
 mod kafka;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
