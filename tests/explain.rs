@@ -103,9 +103,12 @@ fn the_sample_down_to_the_line() {
         (event, "event"),
     ];
     let line = format!(r#""uid":"{uid}","id_orig_h":"10.0.1.4""#);
+    let score = risk["ueba"]["score"].as_f64().unwrap();
+    let level = risk["host"]["risk"]["calculated_level"].as_str().unwrap();
+    let score = format!("{score:.6} ({level})");
     for (id, kind) in ids {
         let text = explain(id, &[]).out;
-        for words in ["13.000000 (Low)", "http-oddities", "because method is PROPFIND", uid, &line] {
+        for words in [score.as_str(), "http-oddities", "because method is PROPFIND", uid, &line] {
             assert!(text.contains(words), "{id}: no {words} in {text}");
         }
         let json = explain(id, &["--json"]).json();
@@ -126,6 +129,36 @@ fn the_sample_down_to_the_line() {
     assert_eq!((&json["kind"], &json["modules"]), (&json!("event"), &json!([])));
     assert_eq!(json["event"]["found"]["record"], other["zeek"]["dns"]);
     assert_eq!(json["event"]["scores"], json!({}));
+}
+
+/// The example of docs/explain.md is what is said.
+#[test]
+fn the_documentation_shows_what_is_said() {
+    let place = Place::new();
+    place.replay_paths("replay", &[sample()], &[]).ok();
+    let logs = sample();
+    let told = explain_in(place.path(), &["10.0.1.4", "--logs", logs.to_str().unwrap()]).ok();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/explain.md");
+    let docs = fs::read_to_string(docs).unwrap();
+    let shown = docs.split("--logs sample/apt29-day1\n").nth(1).unwrap();
+    let shown = shown.split("\n\n(The two lines").next().unwrap().lines();
+    let said = format!("{}{}", told.err, told.out);
+    assert_eq!(said.lines().count(), shown.clone().count(), "{said}");
+    let without_ids = |text: &str| -> String {
+        let word =
+            |word: &str| match word.len() == 32 && word.bytes().all(|it| it.is_ascii_hexdigit()) {
+                // The ids of alerts change with the configuration.
+                true => "ID".to_owned(),
+                false => word.to_owned(),
+            };
+        text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    };
+    for (shown, said) in shown.zip(said.lines()) {
+        let (shown, said) = (without_ids(shown), without_ids(said));
+        let shown = shown.strip_prefix("    ").unwrap_or(&shown);
+        let (begin, is_cut) = shown.strip_suffix('…').map_or((shown, false), |it| (it, true));
+        assert!(said == shown || (is_cut && said.starts_with(begin)), "{shown}\n{said}");
+    }
 }
 
 /// The lines of all evidence of all alerts, by `how` the logs are found now.
@@ -266,7 +299,8 @@ fn nothing_in_a_log_speaks_to_the_terminal() {
     for id in [alert.as_str(), "10.0.0.5"] {
         for args in [&[][..], &["--json"]] {
             let told = explain(&place, id, args).ok();
-            let is_safe = |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || c == '\u{202e}');
+            let is_safe =
+                |c: char| matches!(c, '\n' | '\t') || !(c.is_control() || c == '\u{202e}');
             assert!(told.out.chars().chain(told.err.chars()).all(is_safe), "{:?}", told.out);
             assert!(told.out.contains("owned"));
         }
@@ -276,6 +310,30 @@ fn nothing_in_a_log_speaks_to_the_terminal() {
     explain(&place, hostile, &[]).fails(2, "is no entity");
     let told = explain(&place, hostile, &[]);
     assert!(!told.err.contains('\u{1b}') && !told.err.contains('\u{9b}'));
+}
+
+/// A user is called whatever a client says.
+#[test]
+fn users_of_any_name() {
+    let name = "eve\"\u{1b}[2J,{}";
+    let record = json!({
+        "_path": "http", "ts": 1.5, "uid": "C1", "id.orig_h": "10.0.0.5", "id.resp_h": "9.9.9.9",
+        "method": "BREW", "host": "9.9.9.9", "uri": "/", "username": name,
+    });
+    let place = Place::with(&[("http.log", format!("{record}\n").as_bytes())]);
+    let state = place.path().join("state");
+    let run = place.replay(&["--state", state.to_str().unwrap()]).ok();
+    assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
+    let id = format!("user:{}", name.to_lowercase());
+    assert!(run.risk().iter().any(|risk| risk["ueba"]["entity"] == id.as_str()));
+    for from in ["out", "state"] {
+        let args = [id.as_str(), "--from", from, "--logs", "logs", "--json"];
+        let json = explain_in(place.path(), &args).json();
+        assert_eq!(json["entity"], id.as_str());
+        assert_eq!(records(&json)[0]["found"]["record"]["uid"], "C1", "{from}: {json}");
+        let text = explain_in(place.path(), &args[..5]).ok().out;
+        assert!(text.contains("because method is BREW") && !text.contains('\u{1b}'), "{text}");
+    }
 }
 
 #[test]
@@ -326,14 +384,17 @@ fn outputs_that_are_torn_hostile_or_full() {
     assert_eq!(explain(&place, "10.0.0.2", &["--json"]).ok().out, whole);
     // Lines that are nothing, and that claim to be.
     let entity = r#""ueba":{"entity":"host:10.0.0.2""#;
-    let head = r#"{"@timestamp":"2999-01-01T00:00:00Z","event":{"id":"00","kind":"x","dataset":"y"},"#;
+    let head =
+        r#"{"@timestamp":"2999-01-01T00:00:00Z","event":{"id":"00","kind":"x","dataset":"y"},"#;
     let deep = "[".repeat(100_000);
     let hostile = [
         "\u{0}\u{1b}\n".to_owned(),
         format!("{head}{entity}}}}}\n"),
         format!("{head}{entity},\"score\":1e999}}}}\n"),
         format!("{head}{entity},\"score\":-1,\"previous\":\"x\",\"contributions\":7}}}}\n"),
-        format!("{head}\"rule\":{{\"name\":[]}},{entity},\"evidence\":[7,{{}}],\"reasons\":{{}}}}}}\n"),
+        format!(
+            "{head}\"rule\":{{\"name\":[]}},{entity},\"evidence\":[7,{{}}],\"reasons\":{{}}}}}}\n"
+        ),
         format!("{head}\"x\":{deep}\n"),
         format!("{}\n", "y".repeat(17 << 20)),
         format!("{head}{entity}"),
@@ -387,8 +448,7 @@ fn a_state_explains_what_was_no_alert() {
     let state: PathBuf = place.path().join("state");
     let run = place.replay(&["--state", state.to_str().unwrap()]).ok();
     let args = ["--from", "state", "--logs", "logs", "--json"];
-    let by_state =
-        |id: &str| explain_in(place.path(), &[&[id], &args[..]].concat()).json();
+    let by_state = |id: &str| explain_in(place.path(), &[&[id], &args[..]].concat()).json();
     let json = by_state("10.0.0.2");
     let findings = |json: &Value| -> Vec<Value> {
         let modules = json["modules"].as_array().unwrap().iter();

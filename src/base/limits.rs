@@ -101,8 +101,8 @@ pub const DIRECTORY_DEPTH_MAX: usize = 16;
 /// Files that one `replay` takes.
 pub const FILES_MAX: usize = 1_000_000;
 
-/// Bytes of one of our own documents that `explain` reads: an event of the longest line, each of its
-/// bytes escaped, has fewer.
+/// Bytes of one of our own documents that `explain` reads: an event of the longest line, each of
+/// its bytes escaped, has fewer.
 pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 
 /// A configuration file beyond this is a mistake.

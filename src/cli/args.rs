@@ -113,8 +113,8 @@ pub struct Replay {
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
 pub struct Explain {
-    /// An entity (host:10.0.0.5, 10.0.0.5, user:alice), or the id of an alert, a risk document or an
-    /// event.
+    /// An entity (host:10.0.0.5, 10.0.0.5, user:alice), or the id of an alert, a risk document or
+    /// an event.
     #[arg(value_name = "ID")]
     pub id: String,
     /// What a replay wrote, or the state of a daemon; without it the daemon's state, else its

@@ -1,7 +1,7 @@
 //! An explanation for a terminal.
 //!
-//! Whatever stands in a log, or in a file that says it is one of ours, cannot speak to the terminal:
-//! characters that would are escaped.
+//! Whatever stands in a log, or in a file that says it is one of ours, cannot speak to the
+//! terminal: characters that would are escaped.
 
 use crate::base::hash::Id;
 use crate::base::score::Points;

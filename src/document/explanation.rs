@@ -1,8 +1,8 @@
 //! What `explain` says: from a score to the modules, their findings, the records behind them, and
 //! the lines of the logs.
 //!
-//! One document, which the daemon answers with, without the lines, and which `explain --json` prints
-//! with them. Not here: where any of it comes from (`explain`, `wiring`).
+//! One document, which the daemon answers with, without the lines, and which `explain --json`
+//! prints with them. Not here: where any of it comes from (`explain`, `wiring`).
 
 use std::collections::BTreeMap;
 

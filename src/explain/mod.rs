@@ -27,8 +27,8 @@ pub enum Asked {
 }
 
 impl Asked {
-    /// What `text` names: 32 hex digits, `host:` or `user:` with what comes after it, or an address.
-    /// With `by_64`, hosts are networks of IPv6.
+    /// What `text` names: 32 hex digits, `host:` or `user:` with what comes after it, or an
+    /// address. With `by_64`, hosts are networks of IPv6.
     #[must_use]
     pub fn parse(text: &str, scope: &Scope, by_64: bool) -> Option<Self> {
         if let Some(name) = text.strip_prefix("user:") {

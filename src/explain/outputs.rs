@@ -2,8 +2,8 @@
 //! and those before them that were full.
 //!
 //! They are read from beginning to end, one document at a time: what is kept does not grow with
-//! them. A line that is no document, one that is far too long, or a last one that is torn, is passed
-//! over.
+//! them. A line that is no document, one that is far too long, or a last one that is torn, is
+//! passed over.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! What was found, as it is kept and shown later: apart from the files and tables that it came from.
+//! What was found, as it is kept and shown later: apart from the files and tables that it came
+//! from.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -43,8 +43,7 @@ pub fn locate(
     let is_wanted = |log: Log, generation: Generation| {
         wanted.contains(&generation.event_prefix(sensor_id, log))
     };
-    // Of files that begin alike some may have parted since: whose ids begin with what no file begins
-    // as.
+    // Of files that begin alike some may have parted: their ids begin as no file does.
     let begun: BTreeSet<Prefix> =
         groups.keys().map(|(log, generation)| generation.event_prefix(sensor_id, *log)).collect();
     let has_parted = wanted.iter().any(|prefix| !begun.contains(prefix));

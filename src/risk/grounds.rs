@@ -1,9 +1,9 @@
 //! The grounds of a score: the strongest findings of each module for each entity, so that it can be
 //! explained, down to the records.
 //!
-//! Findings wait with their minute, and are taken in when it closes: what is kept does not depend on
-//! the order in which they came. Nothing here adds to a score (`ledger`), and what does not fit is
-//! forgotten without a change to one.
+//! Findings wait with their minute, and are taken in when it closes: what is kept does not depend
+//! on the order in which they came. Nothing here adds to a score (`ledger`), and what does not fit
+//! is forgotten without a change to one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +39,9 @@ struct Bounds {
     minutes: i64,
 }
 
+/// What changed: of what is kept, and of what waits.
+type Changed = (BTreeSet<Key>, BTreeSet<(Minute, Key)>);
+
 /// Findings by entity and module.
 #[derive(Clone, Debug)]
 pub struct Grounds {
@@ -50,7 +53,7 @@ pub struct Grounds {
     open_bytes: usize,
     dropped: u64,
     /// What changed since the last [`Grounds::save`], if anybody saves.
-    changed: Option<(BTreeSet<Key>, BTreeSet<(Minute, Key)>)>,
+    changed: Option<Changed>,
 }
 
 /// Half-lives after which less than a thousandth is left of what a finding added: it is no ground

@@ -33,7 +33,8 @@ pub fn by_state(
     by_reader(plan, &state.reader(), asked)
 }
 
-/// The answer of a daemon to whoever asks for `text`, as a document; nothing where it knows nothing.
+/// The answer of a daemon to whoever asks for `text`, as a document; nothing where it knows
+/// nothing.
 ///
 /// # Errors
 /// When its state cannot be read.

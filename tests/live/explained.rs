@@ -101,6 +101,13 @@ fn while_it_runs_and_when_it_does_not() {
     // Archived while it runs.
     host.archive("http.log", "2023-11-14/http.22:00:00-23:00:00.log.gz");
     check(&host, &alerts, "archived");
+    // Until its minute is closed there is no score.
+    let is_told = |risk: &Value| risk["ueba"]["entity"] == entity;
+    let until = Instant::now() + PATIENCE;
+    while !host.daemon.lines("risk.ndjson").iter().any(is_told) {
+        assert!(Instant::now() < until, "{}", host.daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let before = host.daemon.explained(entity);
     assert!(before["score"].as_f64().unwrap() > 1.0, "{before}");
     host.daemon.kill();
