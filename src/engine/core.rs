@@ -274,9 +274,11 @@ impl Core {
             id: first.map_or(news.id, |record| record.event_id()),
         };
         self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
-        let is_alert = evidence.may_alert && evidence.score >= plan.alert;
-        let finding = Finding::of(evidence, news.id, minute, is_alert);
-        self.grounds.add(&evidence.entity, evidence.stage, finding);
+        if self.grounds.may_take(minute, evidence) {
+            let is_alert = evidence.may_alert && evidence.score >= plan.alert;
+            let finding = Finding::of(evidence, news.id, minute, is_alert);
+            self.grounds.add(&evidence.entity, evidence.stage, finding);
+        }
         if news.is_alert && evidence.may_alert {
             let alert = Alert {
                 id: news.id,
