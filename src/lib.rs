@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod document;
 pub mod engine;
+pub mod explain;
 pub mod read;
 pub mod record;
 pub mod replay;

@@ -11,6 +11,7 @@ mod common;
 mod documents;
 mod emulator;
 mod examples;
+mod explain;
 mod laws;
 mod live;
 mod planted;

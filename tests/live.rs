@@ -18,6 +18,7 @@ use crate::emulator::ledger::Record;
 use crate::emulator::rows::Log;
 use crate::emulator::world::{Setup, World};
 
+mod explained;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod faults;

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("state", 6),
     ("tail", 6),
     ("config", 7),
+    ("explain", 7),
     ("wiring", 8),
     ("cli", 9),
 ];

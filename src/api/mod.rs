@@ -1,6 +1,7 @@
-//! Floor 6: what the daemon shows of itself over HTTP: `/metrics`, `/healthz`, `/readyz`.
+//! Floor 6: what the daemon shows of itself over HTTP: `/metrics`, `/healthz`, `/readyz`, and why a
+//! score is what it is: `/api/v1/explain/ID`.
 //!
-//! Everything here reads one copy of the numbers ([`crate::engine::Status`]), so that those of one
+//! Numbers are read from one copy ([`crate::engine::Status`]), so that those of one
 //! answer belong together. Nobody who connects can hold up the daemon: connections, their time and
 //! the bytes of a request are bounded. Not here: what is counted (`engine`), and anything that
 //! changes something.
@@ -10,5 +11,5 @@ mod process;
 mod routes;
 mod server;
 
-pub use routes::Shared;
+pub use routes::{Explain, Shared};
 pub use server::Server;

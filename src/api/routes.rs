@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 use crate::base::clock::now;
 use crate::engine::Status;
@@ -20,18 +22,26 @@ const COMMIT_AGE_MAX: Duration = Duration::from_secs(30);
 /// The engine shows itself ten times a second; after so long without it hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// Answers what `explain` asks, with a document; nothing where nothing is known; else why not.
+pub type Explain = dyn Fn(&str) -> Result<Option<Vec<u8>>, String> + Send + Sync;
+
+/// Explanations that are made at once: each looks into the state, and may look through all grounds.
+const EXPLAIN_AT_ONCE: usize = 1;
+
 /// What the daemon and those who ask have in common.
-#[derive(Debug)]
 pub struct Shared {
     status: Mutex<Status>,
     stop: Arc<AtomicBool>,
+    explain: Box<Explain>,
+    explaining: Arc<Semaphore>,
 }
 
 impl Shared {
-    /// For a daemon that begins like this and stops when `stop` is set.
+    /// For a daemon that begins like this, stops when `stop` is set and explains by `explain`.
     #[must_use]
-    pub fn new(status: Status, stop: Arc<AtomicBool>) -> Self {
-        Self { status: Mutex::new(status), stop }
+    pub fn new(status: Status, stop: Arc<AtomicBool>, explain: Box<Explain>) -> Self {
+        let explaining = Arc::new(Semaphore::new(EXPLAIN_AT_ONCE));
+        Self { status: Mutex::new(status), stop, explain, explaining }
     }
 
     /// Shows new numbers from now on.
@@ -74,6 +84,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .route("/api/v1/explain/{id}", get(explain))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)
@@ -97,8 +108,38 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
+/// Why, for who asks: an entity, an alert, an event.
+async fn explain(
+    State(shared): State<Arc<Shared>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    let Ok(Path(id)) = id else {
+        return problem(StatusCode::BAD_REQUEST, "the id is not UTF-8");
+    };
+    let Ok(turn) = Arc::clone(&shared.explaining).acquire_owned().await else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "it stops");
+    };
+    // It reads: others must not wait for that. Its turn lasts as long, also if nobody waits for it.
+    let look = move || {
+        let found = (shared.explain)(&id);
+        drop(turn);
+        found
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(Ok(Some(document))) => {
+            ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+        }
+        Ok(Ok(None)) => problem(StatusCode::NOT_FOUND, "nothing is known of it"),
+        Ok(Err(why)) => {
+            tracing::warn!(why, "cannot explain");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "the state cannot be read")
+        }
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "it failed"),
+    }
+}
+
 async fn not_found() -> Response {
-    problem(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz")
+    problem(StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /api/v1/explain/ID")
 }
 
 async fn method_not_allowed() -> Response {

@@ -31,6 +31,36 @@ impl Prefix {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 impl Id {
+    /// The id that 32 hex digits are.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut id = [0; 16];
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        if text.len() != 32 {
+            return None;
+        }
+        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+        }
+        Some(Self(id))
+    }
+
+    /// Of the id of an event: what its file's generation made of it.
+    #[must_use]
+    pub fn prefix(self) -> Prefix {
+        let mut prefix = [0; 10];
+        prefix.copy_from_slice(&self.0[..10]);
+        Prefix(prefix)
+    }
+
+    /// Of the id of an event: where its line begins.
+    #[must_use]
+    pub fn offset(self) -> u64 {
+        let mut offset = [0; 8];
+        offset[2..].copy_from_slice(&self.0[10..]);
+        u64::from_be_bytes(offset)
+    }
+
     /// The 32 hex digits.
     #[must_use]
     pub fn hex(self) -> [u8; 32] {
@@ -89,5 +119,11 @@ mod tests {
         let event = Prefix([0xab; 10]).id(0x0102_0304_0506);
         assert_eq!(event.to_string(), "abababababababababab010203040506");
         assert_eq!(event.hex().as_slice(), event.to_string().as_bytes());
+        assert_eq!((event.prefix(), event.offset()), (Prefix([0xab; 10]), 0x0102_0304_0506));
+        assert_eq!(Id::parse(&event.to_string()), Some(event));
+        for wrong in ["", "abababababababababab01020304050", "+babababababababababab0102030405"] {
+            assert_eq!(Id::parse(wrong), None);
+        }
+        assert_eq!(Id::parse(&"é".repeat(16)), None);
     }
 }

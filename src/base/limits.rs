@@ -55,6 +55,17 @@ pub const REASONS_MAX: usize = 5;
 /// Records that one finding or one contribution points to.
 pub const EVIDENCE_MAX: usize = 5;
 
+/// Bytes of a text that a kept finding shows: a reason shows 256 of what a log says.
+pub const EVIDENCE_TEXT_BYTES_MAX: usize = 256;
+
+/// Bytes of findings kept so that a score can be explained, by their own estimate: those of some
+/// 50,000 entities and modules, of 200,000 if each has one finding only.
+pub const EVIDENCE_BYTES_MAX: usize = 64 << 20;
+
+/// The same of findings whose minute is open still: what does not fit adds to the risk as ever, but
+/// is no reason of it.
+pub const EVIDENCE_OPEN_BYTES_MAX: usize = 16 << 20;
+
 /// Bytes of cells (minute, stage, entity, subject) that wait for their minute to close.
 pub const WINDOW_BYTES_MAX: usize = 64 << 20;
 
@@ -106,6 +117,10 @@ pub const ALLOW_BYTES_MAX: u64 = 4 << 20;
 
 /// Entries of an allow-list, each with a metric of its own.
 pub const ALLOW_ENTRIES_MAX: usize = 10_000;
+
+/// Bytes of one of our own documents that `explain` reads: an event of the longest line, each of
+/// its bytes escaped, has fewer.
+pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 
 /// A configuration file beyond this is a mistake.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;

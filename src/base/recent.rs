@@ -38,9 +38,19 @@ impl<K: Ord + Clone, V, A: Ord + Copy> Recent<K, V, A> {
         if self.values.len() <= self.max {
             return None;
         }
+        self.pop().map(|(oldest, _)| oldest)
+    }
+
+    /// Takes out the key touched longest ago, with its value.
+    pub fn pop(&mut self) -> Option<(K, V)> {
         let (_, oldest) = self.ages.pop_first()?;
-        self.values.remove(&oldest);
-        Some(oldest)
+        let (value, _) = self.values.remove(&oldest)?;
+        Some((oldest, value))
+    }
+
+    /// The keys from `first` on with their values, in their order.
+    pub fn from(&self, first: &K) -> impl Iterator<Item = (&K, &V)> {
+        self.values.range(first..).map(|(key, (value, _))| (key, value))
     }
 
     /// Number of keys.

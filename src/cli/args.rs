@@ -44,6 +44,8 @@ pub enum Command {
     /// Make what a sink needs on its servers; what is there stays as it is.
     #[command(subcommand)]
     Setup(Setup),
+    /// Say why: of a score, an alert or an event, down to the lines of the logs.
+    Explain(Explain),
     /// Show the stages: what each reads, finds and can be told.
     Stages,
 }
@@ -106,6 +108,25 @@ pub struct Replay {
     /// Exit with 65 if any line or file could not be read.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// An entity (host:10.0.0.5, 10.0.0.5, user:alice), or the id of an alert, a risk document or
+    /// an event.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// What a replay wrote, or the state of a daemon; without it the daemon's state, else its
+    /// outputs, else ./replay.
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// Where the logs are now; without it source.roots of the configuration.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub logs: Vec<PathBuf>,
+    /// One document of JSON, with whole lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A sink beyond this machine.

@@ -11,6 +11,8 @@ macro_rules! line {
 mod args;
 mod check;
 mod exit;
+mod explain;
+mod explained;
 mod log;
 mod reload;
 mod replay;
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run::run(&args, run, &limit),
         Command::Check(check) => check::run(&args, check),
         Command::Setup(setup) => setup::run(&args, setup),
+        Command::Explain(explain) => explain::run(&args, explain),
         Command::Stages => stages::run(),
     };
     match result {

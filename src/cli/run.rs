@@ -16,6 +16,7 @@ use crate::base::score::Ppm;
 use crate::config::Plan;
 use crate::engine::{Core, Failure};
 use crate::state::CannotOpen;
+use crate::wiring;
 use crate::wiring::live::{self, CannotStart, Daemon};
 
 use super::args::{Args, Run};
@@ -87,7 +88,12 @@ fn serve<'scope>(
     stop: &Arc<AtomicBool>,
     (manager, reload): (&Manager, &Reload<'_>),
 ) -> Result<(), Failure> {
-    let shared = Arc::new(Shared::new(daemon.status(), Arc::clone(stop)));
+    let (reader, asked) = (daemon.reader(), plan.clone());
+    let explain = move |id: &str| {
+        wiring::explain::answer(&asked, &reader, id).map_err(|error| error.to_string())
+    };
+    let shared = Shared::new(daemon.status(), Arc::clone(stop), Box::new(explain));
+    let shared = Arc::new(shared);
     // Dropped at the end, which stops the server.
     let (_until, stopped) = oneshot::channel();
     if let Some(server) = server {
@@ -128,7 +134,7 @@ fn tell_expired(core: &Core) {
 }
 
 /// In the state directory: where the server listens.
-const ADDR: &str = "http.addr";
+pub(super) const ADDR: &str = "http.addr";
 
 /// The server of the configuration, with its address in the state directory.
 fn listen(plan: &Plan) -> Result<Option<Server>, Failed> {

@@ -73,6 +73,7 @@ pub(super) fn risen(entity: &str, peak: &Peak) -> String {
         .modules
         .first()
         .map_or_else(String::new, |(module, _, why)| format!("{module}: {why}"));
+    let entity = shown(entity);
     format!("{:>7.1}  {:<8}  {entity}  {why}\n", peak.score.0 as f64 / 1e6, peak.level)
 }
 
@@ -115,6 +116,8 @@ fn top(out: &mut String, summary: &Summary) {
     }
     line!(out, "\nriskiest entities, by the highest score they had");
     for (id, peak) in top {
+        // The name of a user stands in a log.
+        let id = shown(id);
         line!(out, "{:>7.1}  {:<9} {id}", peak.score.0 as f64 / 1e6, peak.level);
         for (module, points, why) in &peak.modules {
             line!(out, "{:>17.1}  {module}: {why}", points.0 as f64 / 1e6);

@@ -469,7 +469,7 @@ const HTTP: &[KeyDef] = &[KeyDef {
     kind: Kind::Text,
     default: Some(r#""127.0.0.1:8080""#),
     example: "",
-    doc: "loopback address and port of /metrics, /healthz, /readyz; port 0 takes a free one, \"\" none",
+    doc: "loopback address and port of /metrics, /healthz, /readyz, /api; port 0 takes a free one, \"\" none",
 }];
 
 const STATE: &[KeyDef] = &[

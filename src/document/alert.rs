@@ -5,7 +5,7 @@ use crate::base::address::Addr;
 use crate::base::hash::Id;
 use crate::base::score::Ppm;
 use crate::base::time::{Minute, Time};
-use crate::record::{Entity, Observed, Reason, RecordRef, Scope, Technique};
+use crate::record::{Entity, Observed, Reason, RecordRef, Scope, Technique, Why};
 
 use super::event::write_entity;
 use super::parts::is_far;
@@ -109,7 +109,9 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"end\":\"");
     clock.write(alert.window.1, out);
     out.extend_from_slice(b"\"},\"reasons\":[");
-    list(out, alert.reasons, write_reason);
+    list(out, alert.reasons, |reason: &Reason, out| {
+        write_parts(reason.feature, [&reason.observed, &reason.expected], reason.contribution, out);
+    });
     out.extend_from_slice(b"],\"evidence\":[");
     match alert.evidence {
         Proof::Records(records) => list(out, records, write_record),
@@ -186,7 +188,7 @@ pub(super) fn write_who(entity: &Entity, user: Option<&Entity>, out: &mut Vec<u8
     }
 }
 
-fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8>)) {
+pub(super) fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8>)) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -195,15 +197,19 @@ fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8
     }
 }
 
-fn write_reason(reason: &Reason, out: &mut Vec<u8>) {
+pub(super) fn write_reason(why: &Why, out: &mut Vec<u8>) {
+    write_parts(&why.feature, [&why.observed, &why.expected], why.contribution, out);
+}
+
+fn write_parts(feature: &str, values: [&Observed; 2], contribution: Ppm, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"feature\":");
-    text::string(out, reason.feature.as_bytes(), false);
+    text::string(out, feature.as_bytes(), false);
     out.extend_from_slice(b",\"observed\":");
-    write_observed(&reason.observed, out);
+    write_observed(values[0], out);
     out.extend_from_slice(b",\"expected\":");
-    write_observed(&reason.expected, out);
+    write_observed(values[1], out);
     out.extend_from_slice(b",\"contribution\":");
-    text::millionths(out, u64::from(reason.contribution.get()));
+    text::millionths(out, u64::from(contribution.get()));
     out.push(b'}');
 }
 

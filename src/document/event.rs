@@ -135,15 +135,15 @@ impl EventWriter {
     }
 }
 
-/// Appends an entity's id, quoted: with a sensor's name in it, that may need escapes.
+/// Appends an entity's id, quoted: with a name in it, of a user or a sensor, that may need escapes.
 pub(super) fn write_entity(entity: &Entity, scope: &Scope, out: &mut Vec<u8>) {
-    match scope {
-        Scope::Network => {
+    match (entity, scope) {
+        (Entity::Host(_), Scope::Network) => {
             out.push(b'"');
             entity.write(scope, out);
             out.push(b'"');
         }
-        Scope::Sensor(_) => {
+        _ => {
             text::string(out, entity.id(scope).as_bytes(), false);
         }
     }

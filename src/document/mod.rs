@@ -1,5 +1,5 @@
 //! Floor 3: the documents of the contract, written byte by byte: events, alerts, risk, dead
-//! letters.
+//! letters; and what `explain` says.
 //!
 //! Each ends with a line feed. Not here: where they go (`sink`), what stands in them (`stage`,
 //! `risk`, `zeek`).
@@ -8,6 +8,7 @@ mod alert;
 mod dead_letter;
 mod ecs;
 mod event;
+mod explanation;
 mod parts;
 mod redact;
 mod risk;
@@ -17,6 +18,8 @@ mod zeek;
 pub use alert::{Alert, Closed, Proof, write_alert};
 pub use dead_letter::{write_dead_letter, write_rejected};
 pub use event::{EventRow, EventWriter, Shown};
+pub use explanation::{Explanation, Found, Line, Part, Portion, Standing, write_explanation};
 pub use parts::{Parts, is_far};
 pub use redact::{Hidden, Redaction, Rule};
 pub use risk::{Contribution, RiskState, write_risk};
+pub use zeek::Fields;

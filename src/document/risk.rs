@@ -3,14 +3,15 @@
 use crate::base::hash::Id;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::Time;
-use crate::record::{Entity, Scope};
+use crate::record::{Entity, Scope, Why};
 
+use super::alert::{list, write_reason};
 use super::event::write_entity;
 use super::text::{self, Clock};
 
 /// What one module adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contribution {
+pub struct Contribution<'a> {
     /// The stage's name.
     pub module: &'static str,
     /// What it adds to the score; all of them add up to it exactly.
@@ -19,13 +20,15 @@ pub struct Contribution {
     pub weight: Points,
     /// Its saturated, decayed sum of evidence.
     pub value: Ppm,
+    /// Why, by its strongest finding; empty where that is forgotten.
+    pub reasons: &'a [Why],
     /// Events behind it.
     pub evidence: Vec<Id>,
 }
 
 /// A risk document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RiskState {
+pub struct RiskState<'a> {
     /// Its id.
     pub id: Id,
     /// The end of the minute.
@@ -39,11 +42,11 @@ pub struct RiskState {
     /// `Low`, `Moderate`, `High` or `Critical`.
     pub level: &'static str,
     /// The modules, the greatest first.
-    pub contributions: Vec<Contribution>,
+    pub contributions: Vec<Contribution<'a>>,
 }
 
 /// Appends the document.
-pub fn write_risk(state: &RiskState, scope: &Scope, sensor_id: &str, out: &mut Vec<u8>) {
+pub fn write_risk(state: &RiskState<'_>, scope: &Scope, sensor_id: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
     Clock::default().write(state.time, out);
     out.extend_from_slice(b"\",\"event\":{\"id\":\"");
@@ -84,7 +87,9 @@ pub fn write_risk(state: &RiskState, scope: &Scope, sensor_id: &str, out: &mut V
         text::millionths(out, contribution.weight.0);
         out.extend_from_slice(b",\"value\":");
         text::millionths(out, u64::from(contribution.value.get()));
-        out.extend_from_slice(b",\"evidence\":[");
+        out.extend_from_slice(b",\"reasons\":[");
+        list(out, contribution.reasons, write_reason);
+        out.extend_from_slice(b"],\"evidence\":[");
         for (index, id) in contribution.evidence.iter().enumerate() {
             out.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
             out.extend_from_slice(&id.hex());

@@ -12,7 +12,7 @@ use super::text;
 
 /// Writes the fields of one log.
 #[derive(Clone, Debug)]
-pub(super) struct Fields {
+pub struct Fields {
     log: Log,
     hidden: Hidden,
     header: Option<Arc<Header>>,
@@ -30,7 +30,9 @@ struct Prepared {
 }
 
 impl Fields {
-    pub(super) fn new(log: Log, rules: &[Rule]) -> Self {
+    /// A writer for records of `log` of which `rules` hide something.
+    #[must_use]
+    pub fn new(log: Log, rules: &[Rule]) -> Self {
         Self {
             log,
             hidden: Hidden::new(rules, log),
@@ -41,13 +43,7 @@ impl Fields {
     }
 
     /// Appends the object; names of fields that were not UTF-8 go to `escaped`.
-    pub(super) fn write(
-        &mut self,
-        batch: &Batch,
-        row: usize,
-        out: &mut Vec<u8>,
-        escaped: &mut Vec<u8>,
-    ) {
+    pub fn write(&mut self, batch: &Batch, row: usize, out: &mut Vec<u8>, escaped: &mut Vec<u8>) {
         out.push(b'{');
         let start = out.len();
         match batch.format() {

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::hash::{self, Id};
 use crate::base::limits::QUARANTINE_MINUTES;
-use crate::base::recent::Recent;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::document::{Contribution, Hidden, RiskState, write_risk};
-use crate::record::{Entity, Evidence, Log, Observed, Scope};
+use crate::record::{Entity, Evidence, Finding, Log, Observed, Scope};
 use crate::risk::{
-    AllowList, BudgetState, Change, Event, Findings, Ledger, Level, Module, Policy, RESERVED, Share,
+    AllowList, BudgetState, Change, Event, Findings, Grounds, Ledger, Level, Module, Policy,
+    RESERVED, Share,
 };
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
@@ -66,7 +66,7 @@ struct Saved {
 }
 
 /// The key of [`Saved`].
-const CORE_KEY: &[u8] = b"c";
+pub(super) const CORE_KEY: &[u8] = b"c";
 
 /// The key of the allow-list's text.
 const ALLOW_KEY: &[u8] = b"t";
@@ -76,9 +76,6 @@ const SUPPRESSED_KEY: &[u8] = b"u";
 
 /// Scores that rose and that nobody asked for yet.
 const NEWS_MAX: usize = 1000;
-
-/// Findings that are kept in words.
-const WHY_MAX: usize = 10_000;
 
 /// The state of the entity lane.
 pub struct Core {
@@ -104,8 +101,8 @@ pub struct Core {
     changes: Vec<Change>,
     /// Minutes that window stages still have to miss.
     quarantine: BTreeMap<&'static str, u32>,
-    /// The strongest finding of a module for an entity, in words, for the summary.
-    why: Recent<(Entity, usize), (Ppm, String), Minute>,
+    /// The strongest findings of a module for an entity.
+    pub(super) grounds: Grounds,
     is_saved: bool,
     /// Scores that rose, for who watches.
     news: Vec<(String, Peak)>,
@@ -125,6 +122,7 @@ impl Core {
     ) -> Self {
         let module = |plan: &StagePlan| Module { name: plan.def.name, weight: plan.weight };
         let modules = stages.iter().map(module).collect();
+        let names = stages.iter().map(|plan| plan.def.name).collect();
         let policy = Policy { modules, half_life_us, entities_max, marks: alerts.marks };
         Self {
             identity,
@@ -143,7 +141,7 @@ impl Core {
             summary: Summary::default(),
             changes: Vec::new(),
             quarantine: BTreeMap::new(),
-            why: Recent::new(WHY_MAX),
+            grounds: Grounds::new(names, half_life_us),
             is_saved: false,
             news: Vec::new(),
         }
@@ -154,6 +152,7 @@ impl Core {
         self.is_saved = true;
         self.windows.track();
         self.findings.track();
+        self.grounds.track();
         self.ledger.track();
         self.alerting.track();
     }
@@ -164,6 +163,7 @@ impl Core {
         self.windows.save(&|index| stages[index].def.name, sink);
         self.findings.save(sink);
         self.census.save(sink);
+        self.grounds.save(sink);
         self.ledger.save(sink);
         self.alerting.save(sink);
         for plan in &mut self.stages {
@@ -219,6 +219,7 @@ impl Core {
             Some(b'w') => self.windows.load(&index, value),
             Some(b'f') => self.findings.load(key, value),
             Some(b'n') => self.census.load(key, value),
+            Some(&(Grounds::KEPT | Grounds::OPEN)) => self.grounds.load(key, value),
             Some(b'a' | b'p' | b'h') => self.ledger.load(key, value),
             Some(b'i') => self.alerting.load(key, value),
             Some(b's') => {
@@ -300,7 +301,7 @@ impl Core {
     /// Cells of windows, and evidence, that found no room.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.windows.dropped() + self.ledger.dropped()
+        self.windows.dropped() + self.ledger.dropped() + self.grounds.dropped()
     }
 
     /// The name of the stage at a place in the table.
@@ -373,9 +374,10 @@ impl Core {
             id: first.map_or(news.id, |record| record.event_id()),
         };
         self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
-        let key = (evidence.entity.clone(), evidence.stage);
-        if self.why.get(&key).is_none_or(|(score, _)| *score < evidence.score) {
-            self.why.set(key, (evidence.score, in_words(evidence)), minute);
+        if self.grounds.may_take(minute, evidence) {
+            let is_alert = evidence.may_alert && evidence.score >= plan.alert;
+            let finding = Finding::of(evidence, news.id, minute, is_alert);
+            self.grounds.add(&evidence.entity, evidence.stage, finding);
         }
         if news.is_alert && evidence.may_alert {
             self.alert(evidence, news.id, minute);
@@ -401,6 +403,7 @@ impl Core {
         }
         self.open = open;
         self.alerting.advance(open);
+        self.grounds.close(Minute(open.0 - 1));
     }
 
     /// The input is at its end: closes every minute that has something in it, and those before it
@@ -411,6 +414,7 @@ impl Core {
             let Some(minute) = self.next().filter(|minute| Some(*minute) <= last) else { break };
             self.close(minute);
         }
+        self.grounds.close(Minute(i64::MAX));
         self.sum_up();
     }
 
@@ -457,6 +461,7 @@ impl Core {
                 self.evidence(minute, &evidence);
             }
         }
+        self.grounds.close(minute);
         let mut changes = std::mem::take(&mut self.changes);
         self.ledger.close(minute, &mut changes);
         for change in changes.drain(..) {
@@ -513,6 +518,10 @@ impl Core {
             points: share.points,
             weight: self.stages[share.module].weight,
             value: share.value,
+            reasons: {
+                let strongest = self.grounds.strongest(&change.entity, share.module);
+                strongest.map_or(&[], |finding| &finding.reasons)
+            },
             evidence: share.evidence.clone(),
         };
         let state = RiskState {
@@ -535,8 +544,8 @@ impl Core {
 
     fn note_peak(&mut self, change: &Change) {
         let module = |share: &Share| {
-            let why = self.why.get(&(change.entity.clone(), share.module));
-            let why = why.map_or_else(String::new, |(_, words)| words.clone());
+            let strongest = self.grounds.strongest(&change.entity, share.module);
+            let why = strongest.map_or_else(String::new, in_words);
             (self.stages[share.module].def.name, share.points, why)
         };
         let modules = change.shares.iter().map(module).collect();
@@ -574,22 +583,22 @@ fn known<N>(stages: &[StagePlan], counts: BTreeMap<String, N>) -> BTreeMap<&'sta
 }
 
 /// `duration_seconds 259200.000000, to 203.0.113.9`
-fn in_words(evidence: &Evidence) -> String {
+fn in_words(finding: &Finding) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for reason in &evidence.reasons {
+    for reason in &finding.reasons {
         parts.push(match &reason.observed {
             Observed::Number(millionths) => {
                 let sign = if *millionths < 0 { "-" } else { "" };
                 format!("{} {sign}{}", reason.feature, Points(millionths.unsigned_abs()))
             }
-            Observed::Text(text) if text.is_empty() => reason.feature.to_owned(),
+            Observed::Text(text) if text.is_empty() => reason.feature.to_string(),
             Observed::Text(text) => {
                 let text: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
                 format!("{} {text}", reason.feature)
             }
         });
     }
-    parts.extend(evidence.destination.map(|addr| format!("to {addr}")));
+    parts.extend(finding.destination.map(|addr| format!("to {addr}")));
     parts.join(", ")
 }
 

@@ -9,6 +9,7 @@ mod alerting;
 mod applier;
 mod census;
 mod core;
+mod explain;
 mod guard;
 mod horizon;
 mod lane;

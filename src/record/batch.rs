@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::base::address::Addr;
-use crate::base::limits::BATCH_ROWS_MAX;
+use crate::base::limits::{BATCH_ROWS_MAX, UID_BYTES_MAX};
 use crate::base::time::Time;
 
 use super::column::{Column, Span};
 use super::header::Header;
 use super::log::Log;
-use super::schema::ColumnId;
+use super::schema::{ColumnId, UID, files};
 
 /// How the lines of a batch are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,6 +327,19 @@ impl Batch {
     #[must_use]
     pub fn interval(&self, id: ColumnId, row: usize) -> Option<i64> {
         self.column(id).micros(row)
+    }
+
+    /// What Zeek calls the connection of a row, or else, of `files`, the file; empty where it says
+    /// nothing. The columns have to be wanted.
+    #[must_use]
+    pub fn uid(&self, row: usize) -> String {
+        let mut uid = self.text(UID, row);
+        if self.log == Log::Files {
+            uid = uid.or_else(|| self.list(files::CONN_UIDS, row).flatten().next());
+            uid = uid.or_else(|| self.text(files::FUID, row));
+        }
+        let uid = uid.unwrap_or_default();
+        String::from_utf8_lossy(uid.get(..UID_BYTES_MAX).unwrap_or(uid)).into_owned()
     }
 
     /// `ts`, which every record has.

@@ -1,5 +1,7 @@
 //! What a stage says of an entity, and why.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::address::Addr;
 use crate::base::score::Ppm;
 use crate::base::time::Time;
@@ -18,7 +20,7 @@ pub struct Technique {
 }
 
 /// A value that a reason names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Observed {
     /// A number, in millionths.
     Number(i64),

@@ -7,6 +7,7 @@ mod batch;
 mod column;
 mod entity;
 mod evidence;
+mod finding;
 mod header;
 mod log;
 mod position;
@@ -16,6 +17,7 @@ pub use batch::{Batch, Format, Line, Mark, Member, Reason as RejectReason, Rejec
 pub use column::{Column, Slots, Span};
 pub use entity::{Entity, Inside, Parties, Scope, Sides};
 pub use evidence::{Evidence, Names, Observed, Reason, Technique};
+pub use finding::{Finding, Spot, Why};
 pub use header::{Field, Header, Scalar, Shape};
 pub use log::{Lane, Log};
 pub use position::{Generation, RecordRef, Source};

@@ -1,12 +1,13 @@
 //! What there is to replay: every file identified, copies left out, in the order of event time.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use crate::base::hash::{self, Id};
 use crate::base::limits::{BATCH_ROWS_MAX, IDENTIFY_BYTES};
 use crate::base::time::Time;
 use crate::engine::{Watermark, Worker};
-use crate::read::Reader;
+use crate::read::{Reader, Trouble};
 use crate::record::schema::{UID, files};
 use crate::record::{Generation, Lane, Log};
 use crate::zeek::{Identity, Parser, Settings, identify};
@@ -64,28 +65,19 @@ pub fn take_inventory(
     let mut starts: BTreeMap<Found, (Option<Time>, Id)> = BTreeMap::new();
     let mut groups: BTreeMap<(Log, Generation), Vec<Found>> = BTreeMap::new();
     let mut head = vec![0; IDENTIFY_BYTES];
+    let alias = settings.values().next().map_or(&[][..], |settings| &settings.alias);
     for found in files {
-        let mut reader = match Reader::open(&found.path) {
-            Ok(reader) => reader,
+        let seen = match look(&found, &mut head, alias) {
+            Ok(seen) => seen,
             Err(error) => {
                 inventory.skipped.push(Skipped { path: found.path, reason: error.to_string() });
                 continue;
             }
         };
-        let (mut count, mut trouble) = reader.fill(&mut head[..FIRST_LOOK]);
-        let lines = memchr::memchr_iter(b'\n', &head[..count]).count();
-        if count == FIRST_LOOK && lines < FIRST_LOOK_LINES {
-            let more;
-            (more, trouble) = reader.fill(&mut head[FIRST_LOOK..]);
-            count += more;
-        }
-        let is_whole = count < FIRST_LOOK || (count > FIRST_LOOK && count < IDENTIFY_BYTES);
-        let name = found.relative.rsplit('/').next().unwrap_or_default();
-        let alias = settings.values().next().map_or(&[][..], |settings| &settings.alias);
-        match (identify(&head[..count], is_whole, name, alias), trouble) {
+        match (seen.identity, seen.trouble) {
             // Its trouble becomes a dead letter when it is read.
             (Identity::Ours { log, generation }, _) => {
-                starts.insert(found.clone(), start(&head[..count], &settings[&log]));
+                starts.insert(found.clone(), start(&head[..seen.count], &settings[&log]));
                 groups.entry((log, generation)).or_default().push(found);
             }
             (_, Some(trouble)) => {
@@ -112,6 +104,31 @@ pub fn take_inventory(
     }
     inventory.skipped.sort();
     inventory
+}
+
+/// What the beginning of a file says.
+pub(super) struct Seen {
+    /// Of the file.
+    pub(super) identity: Identity,
+    /// Bytes of `head` that were looked at.
+    count: usize,
+    trouble: Option<Trouble>,
+}
+
+/// Looks at the beginning of a file, which is then in `head`.
+pub(super) fn look(found: &Found, head: &mut [u8], alias: &[(String, String)]) -> io::Result<Seen> {
+    let mut reader = Reader::open(&found.path)?;
+    let (mut count, mut trouble) = reader.fill(&mut head[..FIRST_LOOK]);
+    let lines = memchr::memchr_iter(b'\n', &head[..count]).count();
+    if count == FIRST_LOOK && lines < FIRST_LOOK_LINES {
+        let more;
+        (more, trouble) = reader.fill(&mut head[FIRST_LOOK..]);
+        count += more;
+    }
+    let is_whole = count < FIRST_LOOK || (count > FIRST_LOOK && count < IDENTIFY_BYTES);
+    let name = found.relative.rsplit('/').next().unwrap_or_default();
+    let identity = identify(&head[..count], is_whole, name, alias);
+    Ok(Seen { identity, count, trouble })
 }
 
 /// The place of the first record of a file that begins with `head`, and its rank.

@@ -6,10 +6,12 @@
 mod discover;
 mod feed;
 mod inventory;
+mod locate;
 mod retrace;
 mod twins;
 
 pub use discover::{Found, Skipped, discover};
 pub use feed::LaneFeeds;
 pub use inventory::{Inventory, Planned, take_inventory};
+pub use locate::locate;
 pub use retrace::{CannotRetrace, Retracer};

@@ -268,6 +268,16 @@ impl Ledger {
         }
     }
 
+    /// How an entity stands at the end of `minute`, against what was told of it last.
+    #[must_use]
+    pub fn standing(&self, entity: &Entity, minute: Minute) -> Option<Change> {
+        let account = self.accounts.get(entity)?;
+        let shares = account.shares(minute, &self.policy);
+        let score = Points(shares.iter().map(|share| share.points.0).sum());
+        let (entity, previous, level) = (entity.clone(), account.told, Level::of(score));
+        Some(Change { entity, minute, score, previous, level, shares, is_alert: false })
+    }
+
     /// Tells a score if it has to be told, and says when to look again.
     fn look(&mut self, entity: &Entity, minute: Minute, out: &mut Vec<Change>) {
         self.touch(entity);

@@ -48,13 +48,19 @@ impl Ledger {
         self.alarm.track();
     }
 
+    /// The key of an entity's account.
+    #[must_use]
+    pub fn key_of(entity: &Entity) -> Vec<u8> {
+        [b"a".as_slice(), &encode(entity)].concat()
+    }
+
     /// Hands out what changed since the last call.
     pub fn save(&mut self, sink: &mut Changes<'_>) {
         let Some(changed) = self.changed.as_mut().map(std::mem::take) else { return };
         self.alarm.save(sink);
         let name = |module: usize| self.policy.modules[module].name;
         for entity in changed.accounts {
-            let key = [b"a".as_slice(), &encode(&entity)].concat();
+            let key = Self::key_of(&entity);
             let saved = self.accounts.get(&entity).map(|account| {
                 let values = account.values.iter();
                 encode(&Saved {

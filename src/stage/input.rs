@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Combine;
 use crate::base::address::Addr;
-use crate::base::limits::{EVIDENCE_MAX, SUBJECT_BYTES_MAX, UID_BYTES_MAX};
+use crate::base::limits::{EVIDENCE_MAX, SUBJECT_BYTES_MAX};
 use crate::base::score::Ppm;
 use crate::base::time::{Minute, Time};
-use crate::record::schema::{UID, files};
 use crate::record::{
-    Batch, Entity, Evidence, Log, Names, Parties, Reason, RecordRef, Sides, Source, Technique,
+    Batch, Entity, Evidence, Names, Parties, Reason, RecordRef, Sides, Source, Technique,
 };
 
 /// A batch and what the lane knows of its rows.
@@ -35,17 +34,10 @@ impl Input<'_> {
     #[must_use]
     pub fn record(&self, row: usize) -> RecordRef {
         let batch = self.batch;
-        let mut uid = batch.text(UID, row);
-        if batch.log() == Log::Files {
-            uid = uid.or_else(|| batch.list(files::CONN_UIDS, row).flatten().next());
-            uid = uid.or_else(|| batch.text(files::FUID, row));
-        }
-        let uid = uid.unwrap_or_default();
-        let uid = uid.get(..UID_BYTES_MAX).unwrap_or(uid);
         RecordRef {
             source: Arc::clone(self.source),
             offset: batch.lines[row].offset,
-            uid: String::from_utf8_lossy(uid).into_owned(),
+            uid: batch.uid(row),
         }
     }
 }

@@ -4,7 +4,9 @@
 //! Not here: what the keys mean (`engine`), where documents go (`sink`).
 
 mod journal;
+mod reader;
 mod store;
 
 pub use journal::{CannotRead, Journal, Journaled};
+pub use reader::{Reader, Snapshot};
 pub use store::{CannotOpen, Left, Owner, Record, Show, State};

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,9 @@ use crate::base::codec::{Damaged, decode, encode};
 use crate::engine::FileEnd;
 
 use super::journal::End;
+use super::reader::Reader;
 
-const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
+pub(super) const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
 /// The format of this release. A greater one is refused, a smaller one is migrated.
@@ -100,7 +102,7 @@ pub struct Record {
 #[derive(Debug)]
 pub struct State {
     directory: PathBuf,
-    database: Database,
+    database: Arc<Database>,
     /// Held as long as this lives.
     _lock: File,
 }
@@ -149,6 +151,7 @@ impl State {
             Err(_) => return Err(damaged("it is not as redb leaves a file".to_owned())),
         };
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let database = Arc::new(database);
         let state = Self { directory: directory.to_owned(), database, _lock: lock };
         if is_new || state.meta("version").map_err(|e| damaged(e.to_string()))?.is_none() {
             state.claim(owner).map_err(|error| failed(io::Error::other(error)))?;
@@ -261,6 +264,12 @@ impl State {
             let path = self.directory.join("state.redb");
             io::Error::other(format!("{}: {error}", path.display()))
         })
+    }
+
+    /// For who wants to look at what the last commit left, as long as this lives.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.directory.clone(), Arc::downgrade(&self.database))
     }
 
     /// The directory.

@@ -19,7 +19,7 @@ use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::kafka::Kafka;
 use crate::sink::live::{self, Events, Outbox, Rotation, Settled};
 use crate::sink::{CannotConfigure, CannotOpen as CannotWrite, Network};
-use crate::state::{self, Journal, Left, Record, State};
+use crate::state::{self, Journal, Left, Reader, Record, State};
 use crate::tail::{Board, LaneTail, Scanner, Sources};
 
 use super::{core, owner, parsers, worker};
@@ -136,6 +136,12 @@ impl Daemon {
     #[must_use]
     pub fn core(&self) -> &Core {
         &self.applier.core
+    }
+
+    /// For who wants to look at its state while it runs.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.keeper.state.reader()
     }
 
     /// How it stands before it begins.

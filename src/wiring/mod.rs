@@ -2,6 +2,7 @@
 //!
 //! The composition root; nothing is decided here that the plan does not say.
 
+pub mod explain;
 pub mod kept;
 pub mod live;
 pub mod retrace;
@@ -41,7 +42,9 @@ fn owner(plan: &Plan) -> Owner {
     Owner { sensor_id: plan.sensor_id.clone(), scope }
 }
 
-fn scope(plan: &Plan) -> Scope {
+/// How entities are named.
+#[must_use]
+pub fn scope(plan: &Plan) -> Scope {
     if plan.by_sensor { Scope::Sensor(plan.sensor_id.as_str().into()) } else { Scope::Network }
 }
 

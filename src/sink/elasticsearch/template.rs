@@ -137,6 +137,10 @@ const RISK: &[(&str, &str)] = &[
     ("ueba.contributions.points", "double"),
     ("ueba.contributions.weight", "double"),
     ("ueba.contributions.value", "double"),
+    ("ueba.contributions.reasons.feature", "keyword"),
+    ("ueba.contributions.reasons.observed", "keyword"),
+    ("ueba.contributions.reasons.expected", "keyword"),
+    ("ueba.contributions.reasons.contribution", "double"),
     ("ueba.contributions.evidence", "keyword"),
 ];
 
