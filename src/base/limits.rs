@@ -88,8 +88,8 @@ pub const USER_BYTES_MAX: usize = 256;
 /// Bytes of a domain or a user agent that a finding carries for allow-lists.
 pub const NAME_BYTES_MAX: usize = 512;
 
-/// Servers whose clients are counted, and addresses whose role was learned: more than a network has,
-/// and a scan that is answered must not fill the memory.
+/// Servers whose clients are counted, and addresses whose role was learned: more than a network
+/// has, and a scan that is answered must not fill the memory.
 pub const ROLE_SERVERS_MAX: usize = 10_000;
 
 /// Servers whose clients of one minute are kept.

@@ -5,7 +5,7 @@ use crate::base::address::Addr;
 use crate::base::hash::Id;
 use crate::base::score::Ppm;
 use crate::base::time::{Minute, Time};
-use crate::record::{Entity, Observed, Reason, RecordRef, Scope, Technique, Why};
+use crate::record::{Entity, Log, Observed, Reason, RecordRef, Scope, Spot, Technique, Why};
 
 use super::event::write_entity;
 use super::parts::is_far;
@@ -59,8 +59,17 @@ pub struct Alert<'a> {
 pub enum Proof<'a> {
     /// Where they stand.
     Records(&'a [RecordRef]),
-    /// Their uids, where they are known, and the ids of their events.
-    Events(&'a [(String, Id)]),
+    /// As far as they are known.
+    Events(&'a [Event]),
+}
+
+/// A record behind a risk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Where it stands.
+    Known(Spot),
+    /// Its uid and the id of its event: more is not remembered.
+    Forgotten(String, Id),
 }
 
 /// What an incident was.
@@ -228,27 +237,37 @@ fn write_observed(observed: &Observed, out: &mut Vec<u8>) {
 }
 
 fn write_record(record: &RecordRef, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"log\":");
-    text::string(out, record.source.log.name().as_bytes(), false);
-    out.extend_from_slice(b",\"uid\":");
-    text::string(out, record.uid.as_bytes(), false);
-    out.extend_from_slice(b",\"file\":");
-    text::string(out, record.source.path.as_bytes(), false);
-    out.extend_from_slice(b",\"offset\":");
-    text::number(out, record.offset);
-    out.extend_from_slice(b",\"event_id\":\"");
-    out.extend_from_slice(&record.event_id().hex());
-    out.extend_from_slice(b"\"}");
+    write_spot(record.source.log, &record.uid, &record.source.path, record.event_id(), out);
 }
 
-fn write_event((uid, id): &(String, Id), out: &mut Vec<u8>) {
-    out.push(b'{');
-    if !uid.is_empty() {
-        out.extend_from_slice(b"\"uid\":");
-        text::string(out, uid.as_bytes(), false);
-        out.push(b',');
+fn write_event(proof: &Event, out: &mut Vec<u8>) {
+    match proof {
+        Event::Known(spot) => write_spot(spot.log, &spot.uid, &spot.file, spot.event_id, out),
+        Event::Forgotten(uid, id) => {
+            out.push(b'{');
+            if !uid.is_empty() {
+                out.extend_from_slice(b"\"uid\":");
+                text::string(out, uid.as_bytes(), false);
+                out.push(b',');
+            }
+            out.extend_from_slice(b"\"event_id\":\"");
+            out.extend_from_slice(&id.hex());
+            out.extend_from_slice(b"\"}");
+        }
     }
-    out.extend_from_slice(b"\"event_id\":\"");
-    out.extend_from_slice(&id.hex());
+}
+
+/// A record by where it stands; the offset is a part of its event's id.
+fn write_spot(log: Log, uid: &str, file: &str, event_id: Id, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"log\":");
+    text::string(out, log.name().as_bytes(), false);
+    out.extend_from_slice(b",\"uid\":");
+    text::string(out, uid.as_bytes(), false);
+    out.extend_from_slice(b",\"file\":");
+    text::string(out, file.as_bytes(), false);
+    out.extend_from_slice(b",\"offset\":");
+    text::number(out, event_id.offset());
+    out.extend_from_slice(b",\"event_id\":\"");
+    out.extend_from_slice(&event_id.hex());
     out.extend_from_slice(b"\"}");
 }

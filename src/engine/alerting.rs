@@ -10,7 +10,7 @@ use crate::base::hash::{self, Id};
 use crate::base::limits::EVIDENCE_MAX;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
-use crate::document::{Alert, Closed, Proof, is_far, write_alert};
+use crate::document::{Alert, BehindRisk, Closed, Proof, is_far, write_alert};
 use crate::record::{Entity, Evidence, Observed, Reason, Technique};
 use crate::risk::{
     Alerted, Budget, BudgetState, Change, HostCount, Incident, Incidents, Marks, Seen, Share,
@@ -264,7 +264,9 @@ impl Core {
 
     /// The strongest events behind these shares, first of each the strongest; and when the first of
     /// them was.
-    fn events(&self, entity: &Entity, shares: &[Share]) -> (Vec<(String, Id)>, Option<Time>) {
+    fn events(&self, entity: &Entity, shares: &[Share]) -> (Vec<BehindRisk>, Option<Time>) {
+        let findings = self.grounds.of(entity);
+        let spots = || findings.values().flatten().flat_map(|finding| &finding.records);
         let (mut known, mut events, mut since) = (BTreeSet::new(), Vec::new(), None);
         for place in 0..EVIDENCE_MAX {
             for share in shares {
@@ -273,10 +275,13 @@ impl Core {
                     continue;
                 }
                 let event = self.ledger.events(entity, share.module).find(|it| it.id == *id);
-                let uid = event.map_or_else(String::new, |event| event.uid.clone());
-                let time = event.map(|event| event.time);
-                since = since.into_iter().chain(time).min();
-                events.push((uid, *id));
+                since = since.into_iter().chain(event.map(|event| event.time)).min();
+                let forgotten = || {
+                    let uid = event.map_or_else(String::new, |event| event.uid.clone());
+                    BehindRisk::Forgotten(uid, *id)
+                };
+                let spot = spots().find(|spot| spot.event_id == *id).cloned();
+                events.push(spot.map_or_else(forgotten, BehindRisk::Known));
             }
         }
         (events, since)

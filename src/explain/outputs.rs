@@ -141,7 +141,10 @@ impl Outputs {
         self.each_of(entity, "alerts", &mut |document| {
             let is_over = document["event"]["action"] == "closed";
             match parse::alert(document) {
-                Some((detector, finding)) if finding.time <= until && !is_over => {
+                // An alert on the risk says what the modules say.
+                Some((detector, finding))
+                    if finding.time <= until && !is_over && detector != "risk" =>
+                {
                     add(&mut parts, &detector, finding);
                 }
                 _ => {}
