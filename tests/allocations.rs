@@ -56,14 +56,15 @@ impl Sink for Nowhere {
 fn allocations(rows: usize) -> u64 {
     let connection = |n: usize| {
         format!(
-            "{}.000001 C{n} 10.0.0.{} 203.0.113.{} 1.500000 {n}",
-            1_700_000_000 + n,
+            "{}.{:06} C{n} 10.0.0.{} 203.0.113.{} 1.500000 {n}",
+            1_700_000_000 + n / 1000,
+            n % 1000 * 1000,
             n % 250,
             n % 200
         )
     };
     let request = |n: usize| {
-        let time = 1_700_000_000 + n;
+        let time = 1_700_000_000 + n / 1000;
         format!(
             "{time}.5|C{n}|10.0.0.1|203.0.113.9|GET|a.example|/\\xc3\\xa4?{n}|1.1|200|-|text/html,a"
         )

@@ -384,7 +384,11 @@ pub(super) mod tests {
         let (log, event_prefix) = (Log::Conn, generation.event_prefix("s", Log::Conn));
         let source = Source { log, generation, event_prefix, path: "conn.log".to_owned() };
         let offset = u64::from(item.subject);
-        let record = RecordRef { source: Arc::new(source), offset, uid: format!("C{offset}") };
+        let record = RecordRef {
+            source: Arc::new(source),
+            offset,
+            uid: crate::record::uid(format!("C{offset}").as_bytes()),
+        };
         let time = Time(item.minute * MINUTE + i64::from(item.subject));
         Evidence {
             stage: item.stage,

@@ -79,9 +79,14 @@ impl Census {
         }
     }
 
-    /// What stages may know.
-    pub(super) fn context(&self) -> Context<'_> {
-        Context { roles: &self.roles, gaps: &self.gaps }
+    /// The last one.
+    pub(super) fn last(&self) -> Option<Minute> {
+        self.minutes.last_key_value().map(|(minute, _)| *minute)
+    }
+
+    /// What stages may know when everything is known up to `now`.
+    pub(super) fn context(&self, now: Minute) -> Context<'_> {
+        Context { roles: &self.roles, gaps: &self.gaps, now }
     }
 
     /// Hands out what changed since the last call.

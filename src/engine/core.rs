@@ -370,7 +370,7 @@ impl Core {
         let first = evidence.records.first();
         let event = Event {
             time: evidence.time,
-            uid: first.map_or_else(String::new, |record| record.uid.clone()),
+            uid: first.map_or_else(String::new, |record| record.uid.to_string()),
             id: first.map_or(news.id, |record| record.event_id()),
         };
         self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
@@ -407,11 +407,22 @@ impl Core {
     }
 
     /// The input is at its end: closes every minute that has something in it, and those before it
-    /// in which a score fades.
+    /// in which a score fades; then the windows that are open. What they find counts in the minute
+    /// after the last.
     pub fn finish(&mut self) {
-        loop {
-            let last = self.windows.last().max(self.ledger.last_pending()).max(self.due());
-            let Some(minute) = self.next().filter(|minute| Some(*minute) <= last) else { break };
+        let last = |core: &Self| {
+            core.windows.last().max(core.census.last()).max(core.ledger.last_pending())
+        };
+        while let Some(last) = last(self) {
+            let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };
+            self.close(minute);
+        }
+        while let Some(due) = self.due() {
+            for index in 0..self.stages.len() {
+                self.close_stage(index, due, self.open, &[]);
+            }
+        }
+        while let Some(minute) = self.ledger.last_pending() {
             self.close(minute);
         }
         self.grounds.close(Minute(i64::MAX));
@@ -453,13 +464,7 @@ impl Core {
         let mut by_stage = self.windows.close(minute);
         for index in 0..self.stages.len() {
             let cells = by_stage.remove(&index).unwrap_or_default();
-            for mut evidence in self.close_stage(index, minute, &cells) {
-                let log = evidence.records.first().map(|record| record.source.log);
-                if let Some(hidden) = log.and_then(|log| self.identity.hidden.get(&log)) {
-                    hidden.hide(&mut evidence);
-                }
-                self.evidence(minute, &evidence);
-            }
+            self.close_stage(index, minute, minute, &cells);
         }
         self.grounds.close(minute);
         let mut changes = std::mem::take(&mut self.changes);
@@ -472,8 +477,25 @@ impl Core {
         self.open = self.open.max(Minute(minute.0 + 1));
     }
 
-    /// What a stage finds in the cells of a minute, and in the windows that end with it.
-    fn close_stage(&mut self, index: usize, minute: Minute, cells: &[Cell]) -> Vec<Evidence> {
+    /// Takes what a stage finds in the cells of a minute, and in the windows that end with it; it
+    /// counts in `counted`, up to which everything is known.
+    fn close_stage(&mut self, index: usize, minute: Minute, counted: Minute, cells: &[Cell]) {
+        for mut evidence in self.found(index, minute, counted, cells) {
+            let log = evidence.records.first().map(|record| record.source.log);
+            if let Some(hidden) = log.and_then(|log| self.identity.hidden.get(&log)) {
+                hidden.hide(&mut evidence);
+            }
+            self.evidence(counted, &evidence);
+        }
+    }
+
+    fn found(
+        &mut self,
+        index: usize,
+        minute: Minute,
+        now: Minute,
+        cells: &[Cell],
+    ) -> Vec<Evidence> {
         let plan = &mut self.stages[index];
         let Some((close, _)) = &mut plan.close else { return Vec::new() };
         if cells.is_empty() && close.due().is_none_or(|due| due > minute) {
@@ -488,7 +510,7 @@ impl Core {
             return Vec::new();
         }
         let mut findings = stage::Findings::new(index);
-        let context = self.census.context();
+        let context = self.census.context(now);
         if !caught(|| close.close(minute, cells, &context, &mut findings)) {
             *self.summary.panics.entry(name).or_default() += 1;
             self.quarantine.insert(name, QUARANTINE_MINUTES);
@@ -638,12 +660,13 @@ mod tests {
         let record = crate::record::RecordRef {
             source: std::sync::Arc::new(source),
             offset: 0,
-            uid: String::new(),
+            uid: crate::record::Uid::new(),
         };
         let (ts, entity) = (Time(minute * MINUTE), Entity::Host(Addr::v4(0x0a00_0001)));
         let row = stage::CellRow { record, weight: 1, time: ts, source: None, destination: None };
         let (minute, amounts, row) = (Minute(minute), [1, 0, 0], Some(row));
-        let delta = Delta { stage: 0, minute, entity, subject: Vec::new(), amounts, row };
+        let delta =
+            Delta { stage: 0, minute, entity, subject: stage::Subject::new(), amounts, row };
         let mut output = Output::new(Log::Conn);
         output.deltas.push(delta);
         output

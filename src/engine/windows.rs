@@ -8,9 +8,9 @@ use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::limits::{UID_BYTES_MAX, WINDOW_BYTES_MAX};
 use crate::base::time::Minute;
 use crate::record::Entity;
-use crate::stage::{Amounts, Cell, CellRow, Combine, Delta};
+use crate::stage::{Amounts, Cell, CellRow, Combine, Delta, Subject};
 
-type Key = (usize, Entity, Vec<u8>);
+type Key = (usize, Entity, Subject);
 
 /// Cells by minute, stage, entity and subject.
 #[derive(Debug, Default)]
@@ -50,12 +50,12 @@ impl Windows {
                     minute,
                     stage: name.to_owned(),
                     entity: entity.clone(),
-                    subject: subject.clone(),
+                    subject: subject.to_vec(),
                     amounts: *amounts,
                     row: row.clone(),
                 })
             });
-            sink(&encode(&(b'w', minute, name, &entity, &subject)), saved.as_deref());
+            sink(&encode(&(b'w', minute, name, &entity, subject.as_slice())), saved.as_deref());
         }
     }
 
@@ -67,7 +67,7 @@ impl Windows {
     ) -> Result<(), Damaged> {
         let saved: Saved = decode(value)?;
         let Some(stage) = index(&saved.stage) else { return Ok(()) };
-        let key = (stage, saved.entity, saved.subject);
+        let key = (stage, saved.entity, Subject::from_vec(saved.subject));
         let minute = self.minutes.entry(saved.minute).or_default();
         self.bytes += cost(&key.2);
         minute.insert(key, (saved.amounts, saved.row));

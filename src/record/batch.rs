@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::base::address::Addr;
-use crate::base::limits::{BATCH_ROWS_MAX, UID_BYTES_MAX};
+use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::Time;
 
 use super::column::{Column, Span};
@@ -332,14 +332,13 @@ impl Batch {
     /// What Zeek calls the connection of a row, or else, of `files`, the file; empty where it says
     /// nothing. The columns have to be wanted.
     #[must_use]
-    pub fn uid(&self, row: usize) -> String {
+    pub fn uid(&self, row: usize) -> super::Uid {
         let mut uid = self.text(UID, row);
         if self.log == Log::Files {
             uid = uid.or_else(|| self.list(files::CONN_UIDS, row).flatten().next());
             uid = uid.or_else(|| self.text(files::FUID, row));
         }
-        let uid = uid.unwrap_or_default();
-        String::from_utf8_lossy(uid.get(..UID_BYTES_MAX).unwrap_or(uid)).into_owned()
+        super::position::uid(uid.unwrap_or_default())
     }
 
     /// `ts`, which every record has.

@@ -81,7 +81,7 @@ impl Why {
 impl Spot {
     fn of(record: &RecordRef) -> Self {
         Self {
-            uid: record.uid.clone(),
+            uid: record.uid.to_string(),
             log: record.source.log,
             file: record.source.path.as_str().into(),
             event_id: record.event_id(),

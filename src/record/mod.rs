@@ -20,4 +20,4 @@ pub use evidence::{Evidence, Names, Observed, Reason, Technique};
 pub use finding::{Finding, Spot, Why};
 pub use header::{Field, Header, Scalar, Shape};
 pub use log::{Lane, Log};
-pub use position::{Generation, RecordRef, Source};
+pub use position::{Generation, RecordRef, Source, Uid, uid};

@@ -241,6 +241,8 @@ pub struct Context<'a> {
     pub roles: &'a Roles,
     /// What is missing.
     pub gaps: &'a Gaps,
+    /// The minute up to which everything is known: that which closes, or the last of the input.
+    pub now: Minute,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::Combine;
 use crate::base::address::Addr;
@@ -130,6 +131,9 @@ impl Output {
     }
 }
 
+/// What a cell is about: in place where it is short.
+pub type Subject = SmallVec<[u8; 22]>;
+
 /// What a cell holds: up to three numbers, whose meaning is the stage's.
 pub type Amounts = [u64; 3];
 
@@ -143,7 +147,7 @@ pub struct Delta {
     /// Whom it concerns.
     pub entity: Entity,
     /// What it is about.
-    pub subject: Vec<u8>,
+    pub subject: Subject,
     /// How much.
     pub amounts: Amounts,
     /// The row behind it, for the evidence; sums that need none have none.
@@ -224,7 +228,11 @@ impl Deltas {
         amounts: Amounts,
         row: Option<CellRow>,
     ) {
-        let (stage, subject) = (self.stage, cut(subject.to_vec()));
+        let stage = self.stage;
+        let subject = match subject.len() {
+            0..=SUBJECT_BYTES_MAX => Subject::from_slice(subject),
+            _ => Subject::from_vec(cut(subject.to_vec())),
+        };
         self.items.push(Delta { stage, minute, entity, subject, amounts, row });
     }
 
@@ -251,7 +259,7 @@ pub struct Cell {
     /// Whom it concerns.
     pub entity: Entity,
     /// What it is about.
-    pub subject: Vec<u8>,
+    pub subject: Subject,
     /// How much.
     pub amounts: Amounts,
     /// The row that stands for it.

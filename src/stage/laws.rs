@@ -168,7 +168,7 @@ fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<(Minut
 /// What a stage finds in a cell when its minute closes.
 fn close_one(close: &mut dyn Close, minute: Minute, cell: &Cell) -> Vec<Evidence> {
     let (roles, gaps) = (Roles::default(), Gaps::default());
-    let context = Context { roles: &roles, gaps: &gaps };
+    let context = Context { roles: &roles, gaps: &gaps, now: minute };
     let mut findings = Findings::new(0);
     close.close(minute, std::slice::from_ref(cell), &context, &mut findings);
     findings.take()

@@ -173,7 +173,7 @@ impl Close for Ladder {
             let duration = i64::try_from(cell.amounts[0] / 2).unwrap_or(i64::MAX);
             let since = row.time;
             let connection =
-                Connection { entity: cell.entity.clone(), uid: cell.subject.clone(), since };
+                Connection { entity: cell.entity.clone(), uid: cell.subject.to_vec(), since };
             let open = Open { duration, is_closed: cell.amounts[0] % 2 == 1 };
             if !self.climb(&connection, open, minute) {
                 continue;
@@ -188,7 +188,7 @@ impl Close for Ladder {
                 contribution: score,
             };
             let finding = Finding {
-                subject: cell.subject.clone(),
+                subject: cell.subject.to_vec(),
                 window: (since, end),
                 score,
                 reasons: vec![reason],

@@ -22,7 +22,7 @@ use crate::record::schema::ColumnId;
 use crate::record::{Entity, Log, Technique};
 
 pub use context::{Context, Gaps, Role, RolePolicy, Roles};
-pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output};
+pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject};
 pub use sightings::{Sighting, columns as sighting_columns, sightings};
 
 /// Every stage. The order is that of the documentation and of equal contributions.

@@ -115,7 +115,7 @@ impl Profiles {
         {
             let (hour, hosts) = entry.remove_entry();
             let start = Minute(hour * HOUR_MINUTES);
-            let is_there = context.gaps.has_hour(Log::Conn, start, minute);
+            let is_there = context.gaps.has_hour(Log::Conn, start, context.now);
             for host in hosts {
                 self.end_hour(host, start.start(), is_there, context, out);
             }

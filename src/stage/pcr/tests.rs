@@ -130,20 +130,25 @@ struct Beside {
     gaps: Gaps,
 }
 
+impl Beside {
+    fn at(&self, now: Minute) -> Context<'_> {
+        Context { roles: &self.roles, gaps: &self.gaps, now }
+    }
+}
+
 /// Closes minutes as the entity lane does, to the end of all windows.
 fn run(
     close: &mut dyn Close,
     cells: BTreeMap<Minute, Vec<Cell>>,
     beside: &Beside,
 ) -> Vec<Evidence> {
-    let context = Context { roles: &beside.roles, gaps: &beside.gaps };
     let mut out = Findings::new(0);
     let mut cells = cells.into_iter().peekable();
     loop {
         let next = cells.peek().map(|(minute, _)| *minute);
         let Some(minute) = next.into_iter().chain(close.due()).min() else { break };
         let found = cells.next_if(|(at, _)| *at == minute).map_or_else(Vec::new, |(_, it)| it);
-        close.close(minute, &found, &context, &mut out);
+        close.close(minute, &found, &beside.at(minute), &mut out);
     }
     out.take()
 }
@@ -297,7 +302,7 @@ fn who_is_shared_is_exempt_and_a_hole_is_no_behaviour() {
 fn bytes_are_those_that_were_seen() {
     let check = |line: &str, expected: Option<[u64; 3]>| {
         let cells = cells(&format!("0 9:10 10.0.0.7 > 203.0.113.9 443 ssl {line}\n"), 1024);
-        let sum = cells.values().flatten().find(|cell| cell.subject == [TLS as u8]);
+        let sum = cells.values().flatten().find(|cell| cell.subject.as_slice() == [TLS as u8]);
         assert_eq!(sum.map(|cell| cell.amounts), expected, "{line}");
     };
     check("3000/1000", Some([3000, 1000, 0]));
@@ -389,14 +394,13 @@ proptest! {
         // Stopped after a minute: what is saved goes on as if nothing had happened.
         let stop = Minute((START + stop * 60) * SECOND / MINUTE);
         let (mut first, mut second) = (built(1000), built(1000));
-        let context = Context { roles: &beside.roles, gaps: &beside.gaps };
         let mut out = Findings::new(0);
         let later = whole.clone().split_off(&stop);
         for (minute, found) in whole.range(..stop) {
             while let Some(due) = first.due().filter(|due| due < minute) {
-                first.close(due, &[], &context, &mut out);
+                first.close(due, &[], &beside.at(due), &mut out);
             }
-            first.close(*minute, found, &context, &mut out);
+            first.close(*minute, found, &beside.at(*minute), &mut out);
         }
         first.save(&mut |key, value| if let Some(value) = value { second.load(key, value).unwrap() });
         let mut again = out.take();
@@ -409,16 +413,15 @@ proptest! {
 fn windows_end_with_their_hour_and_day() {
     let mut close = built(1000);
     let beside = Beside::default();
-    let context = Context { roles: &beside.roles, gaps: &beside.gaps };
     let cells = cells("0 9:10 10.0.0.7 > 203.0.113.9 443 ssl 150/400\n", 1024);
     let mut out = Findings::new(0);
     let mut dues = BTreeSet::new();
     for (minute, found) in cells {
-        close.close(minute, &found, &context, &mut out);
+        close.close(minute, &found, &beside.at(minute), &mut out);
     }
     while let Some(due) = close.due() {
         assert!(dues.insert(due));
-        close.close(due, &[], &context, &mut out);
+        close.close(due, &[], &beside.at(due), &mut out);
     }
     let hours: Vec<i64> = dues.iter().map(|due| (due.end().0 - START * SECOND) / HOUR).collect();
     assert_eq!(hours, [10, 24]);
