@@ -92,3 +92,12 @@ pub const FILES_MAX: usize = 1_000_000;
 
 /// A configuration file beyond this is a mistake.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// A file of criticalities beyond this is a mistake: a million lines with comments fit in.
+pub const CRITICALITY_BYTES_MAX: u64 = 64 << 20;
+
+/// Lines of criticality of all files: an inventory of a very large network, in about 100 MiB.
+pub const CRITICALITY_LINES_MAX: usize = 1_000_000;
+
+/// Patterns of names among them: every entity without a line of its own is held against each once.
+pub const CRITICALITY_PATTERNS_MAX: usize = 1000;

@@ -3,6 +3,7 @@
 //!
 //! Not here: what the values do.
 
+mod criticality;
 mod diagnose;
 #[cfg(test)]
 mod hostile;
@@ -49,14 +50,14 @@ pub fn load(
     let (text, name) = match found {
         Some(path) => {
             let name = path.display().to_string();
-            (text(path, &name).map_err(|mistake| vec![mistake])?, name)
+            (text(path, &name, CONFIG_BYTES_MAX).map_err(|mistake| vec![mistake])?, name)
         }
         None => (String::new(), "built-in defaults".to_owned()),
     };
     resolve(&text, &name, sets, stages)
 }
 
-fn text(path: &Path, file: &str) -> Result<String, Mistake> {
+fn text(path: &Path, file: &str, bytes_max: u64) -> Result<String, Mistake> {
     let cannot = |why: &dyn Display| {
         Mistake::unreadable(Place::whole(file), &format!("cannot be read: {why}"))
     };
@@ -67,9 +68,9 @@ fn text(path: &Path, file: &str) -> Result<String, Mistake> {
     let opened = File::open(path).map_err(|error| cannot(&error))?;
     // Bounded again while reading: the file may grow in between.
     let mut bytes = Vec::new();
-    opened.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
-    if bytes.len() as u64 > CONFIG_BYTES_MAX {
-        return Err(cannot(&format!("larger than {CONFIG_BYTES_MAX} bytes")));
+    opened.take(bytes_max + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(cannot(&format!("larger than {bytes_max} bytes")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -80,7 +81,8 @@ fn text(path: &Path, file: &str) -> Result<String, Mistake> {
     })
 }
 
-/// Resolves a text that was read from `file`.
+/// Resolves a text that was read from `file`; of other files it reads those that the text names in
+/// `risk.criticality_csv`.
 ///
 /// # Errors
 /// Every mistake, in the order of the text.
@@ -95,6 +97,10 @@ pub fn resolve(
     for item in sets {
         raw.overlay(item);
     }
-    let tables = read::read(&raw, &Schema::new(stages))?;
-    Ok(Plan::new(&tables, stages))
+    let (tables, mut mistakes) = read::read(&raw, &Schema::new(stages));
+    let criticality = criticality::read(&raw, &tables["risk"], &mut mistakes);
+    if mistakes.is_empty() {
+        return Ok(Plan::new(&tables, stages, criticality));
+    }
+    Err(Mistake::bounded(mistakes, raw.file()))
 }

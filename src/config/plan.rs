@@ -10,9 +10,11 @@ use ipnet::IpNet;
 use super::read::{Tables, distinct, parse_redact};
 use super::schema::StageKeys;
 use crate::base::keys::{Settings, Value};
+use crate::base::score::Points;
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
+use crate::risk::Criticality;
 use crate::sink::{Secret, elasticsearch, kafka};
 
 /// The resolved configuration.
@@ -48,6 +50,10 @@ pub struct Plan {
     pub entities_max: usize,
     /// `risk.half_life`, in microseconds.
     pub half_life_us: i64,
+    /// `[risk.criticality]` and the files of `risk.criticality_csv`.
+    pub criticality: Criticality,
+    /// `[risk.budget]`, by the group of stages.
+    pub budgets: BTreeMap<String, Points>,
     /// `sink.ndjson.dir`, where that sink is on.
     pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
@@ -81,16 +87,18 @@ pub struct StagePlan {
     pub weight_micro: u64,
     /// `alert`, in parts per million.
     pub alert_ppm: u32,
+    /// `half_life`, or else that of `[risk]`, in microseconds.
+    pub half_life_us: i64,
     /// All of its keys.
     pub settings: Settings,
 }
 
 impl Plan {
     /// Puts the tables together, which hold a value for every key that has a default.
-    pub(super) fn new(tables: &Tables, stages: &[StageKeys]) -> Self {
+    pub(super) fn new(tables: &Tables, stages: &[StageKeys], criticality: Criticality) -> Self {
         let (sensor, source) = (&tables["sensor"], &tables["source"]);
         let (event, entity) = (&tables["event"], &tables["entity"]);
-        let state = &tables["state"];
+        let (risk, state) = (&tables["risk"], &tables["state"]);
         let kafka = kafka(&tables["sink.kafka"]);
         let elasticsearch = elasticsearch(&tables["sink.elasticsearch"]);
         let is_alone = kafka.is_none() && elasticsearch.is_none();
@@ -121,7 +129,9 @@ impl Plan {
             by_sensor: entity.text("scope") == "sensor",
             by_64: entity.text("ipv6") == "/64",
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
-            half_life_us: tables["risk"].micros("half_life"),
+            half_life_us: risk.micros("half_life"),
+            criticality,
+            budgets: risk.reals("budget").iter().map(|(name, it)| (name.clone(), points(*it))).collect(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),
@@ -152,6 +162,12 @@ impl Plan {
             "internal {:?}\nentity {} {} {}\nrisk {}\n",
             self.internal, self.by_sensor, self.by_64, self.entities_max, self.half_life_us
         );
+        if !self.criticality.is_empty() {
+            text.push_str(&format!("risk.criticality {}\n", self.criticality.id()));
+        }
+        for (group, points) in &self.budgets {
+            text.push_str(&format!("risk.budget.{group} {points}\n"));
+        }
         for stage in &self.stages {
             for (key, value) in stage.settings.iter() {
                 text.push_str(&format!("stage.{}.{key} {value}\n", stage.name));
@@ -159,6 +175,10 @@ impl Plan {
         }
         text
     }
+}
+
+fn points(number: f64) -> Points {
+    Points((number * 1e6).round() as u64)
 }
 
 /// A sink is on when it is said where its servers are.
@@ -217,12 +237,14 @@ fn optional<'a>(table: &'a Settings, key: &str) -> Option<&'a str> {
 impl StagePlan {
     fn new(stage: &StageKeys, tables: &Tables) -> Self {
         let settings = tables[&format!("stage.{}", stage.name)].clone();
-        let millionths = |key: &str| (settings.real(key) * 1e6).round();
+        let has_own = settings.get("half_life").is_some();
+        let half_life = if has_own { &settings } else { &tables["risk"] };
         Self {
             name: stage.name,
             enabled: settings.flag("enabled"),
-            weight_micro: millionths("weight") as u64,
-            alert_ppm: millionths("alert") as u32,
+            weight_micro: points(settings.real("weight")).0,
+            alert_ppm: (settings.real("alert") * 1e6).round() as u32,
+            half_life_us: half_life.micros("half_life"),
             settings,
         }
     }

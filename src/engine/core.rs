@@ -14,7 +14,7 @@ use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
 use crate::document::{Alert, Contribution, Hidden, RiskState, write_alert, write_risk};
 use crate::record::{Entity, Evidence, Log, Observed, Scope};
-use crate::risk::{Change, Event, Findings, Ledger, Level, Module, Policy, Share};
+use crate::risk::{Change, Event, Findings, Ledger, Level, Policy, Share};
 use crate::stage::{self, Close, Combine, Delta, StageDef};
 
 use super::guard::caught;
@@ -29,8 +29,6 @@ pub struct StagePlan {
     pub def: &'static StageDef,
     /// Score from which a finding is an alert.
     pub alert: Ppm,
-    /// Points that certainty adds.
-    pub weight: Points,
     /// Its half here, if it is an enabled window stage.
     pub close: Option<(Box<dyn Close>, Combine)>,
 }
@@ -94,18 +92,14 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty state; `stages` in the order of the stage table, `policy` without its modules.
+    /// An empty state; `stages` in the order of the stage table, as the modules of `policy` are.
     #[must_use]
     pub fn new(
         identity: Identity,
         stages: Vec<StagePlan>,
-        half_life_us: i64,
-        entities_max: usize,
+        policy: Policy,
         lateness_us: i64,
     ) -> Self {
-        let module = |plan: &StagePlan| Module { name: plan.def.name, weight: plan.weight };
-        let modules = stages.iter().map(module).collect();
-        let policy = Policy { modules, half_life_us, entities_max };
         Self {
             identity,
             stages,
@@ -270,7 +264,7 @@ impl Core {
         let first = evidence.records.first();
         let event = Event {
             time: evidence.time,
-            uid: first.map_or_else(String::new, |record| record.uid.clone()),
+            uid: first.map_or("", |record| record.uid.as_str()).into(),
             id: first.map_or(news.id, |record| record.event_id()),
         };
         self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
@@ -383,7 +377,7 @@ impl Core {
         let contribution = |share: &Share| Contribution {
             module: self.stages[share.module].def.name,
             points: share.points,
-            weight: self.stages[share.module].weight,
+            weight: self.ledger.policy().module(share.module).weight,
             value: share.value,
             evidence: share.evidence.clone(),
         };
@@ -394,6 +388,7 @@ impl Core {
             score: change.score,
             previous: change.previous,
             level: change.level.name(),
+            criticality: change.criticality,
             contributions: change.shares.iter().map(contribution).collect(),
         };
         let block = self.blocks.of(Kind::Risk);
@@ -466,6 +461,7 @@ mod tests {
     use super::*;
     use crate::base::address::Addr;
     use crate::base::time::MINUTE;
+    use crate::risk::{Criticality, Module};
     use crate::stage::{Cell, TABLE};
 
     /// Panics at minute 13; counts the others.
@@ -507,7 +503,6 @@ mod tests {
                 let plan = StagePlan {
                     def: &TABLE[0],
                     alert: Ppm::new(500_000),
-                    weight: Points(1_000_000),
                     close: Some((close, Combine::Max)),
                 };
                 let identity = Identity {
@@ -516,7 +511,16 @@ mod tests {
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
                 };
-                let mut core = Core::new(identity, vec![plan], 3_600_000_000, 1000, 0);
+                let module = Module {
+                    name: TABLE[0].name,
+                    group: TABLE[0].group,
+                    weight: Points(1_000_000),
+                    half_life_us: 3_600_000_000,
+                    is_enabled: true,
+                };
+                let policy =
+                    Policy::new(vec![module], &BTreeMap::new(), Criticality::default(), 1000);
+                let mut core = Core::new(identity, vec![plan], policy, 0);
                 core.track();
                 core
             };

@@ -255,6 +255,18 @@ mod tests {
         }
 
         #[test]
+        fn decay_composes(
+            fraction in 0..=ONE,
+            a in 0..100_000_000_000_u64,
+            b in 0..100_000_000_000_u64,
+            half_life in 60_000_000..100_000_000_000_u64,
+        ) {
+            let twice = decayed(decayed(fraction, a, half_life), b, half_life);
+            let once = decayed(fraction, a + b, half_life);
+            prop_assert!(twice.abs_diff(once) <= 40, "{} {}", twice, once);
+        }
+
+        #[test]
         fn half_lives(fraction in 0..=ONE, lives in 0..40_u64, half_life in 1..100_000_u64) {
             prop_assert_eq!(decayed(fraction, lives * half_life, half_life), fraction >> lives);
         }

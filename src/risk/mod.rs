@@ -3,13 +3,25 @@
 //! Everything is an integer, so that neither the order of arrival nor the machine can change a sum.
 //! Not here: what a stage looks at (`stage`), how documents are written (`document`).
 
+mod account;
+mod accounts;
 mod bits;
+mod criticality;
 mod findings;
+#[cfg(test)]
+mod laws;
 mod ledger;
 mod level;
+mod policy;
 mod saved;
+mod sharing;
+mod uid;
 
+pub use account::{Event, Share};
 pub use bits::Bits;
+pub use criticality::{Criticality, Subject};
 pub use findings::{Findings, News};
-pub use ledger::{Change, Event, Ledger, Module, Policy, Share};
+pub use ledger::{Change, Ledger};
 pub use level::Level;
+pub use policy::{Module, Policy};
+pub use uid::Uid;

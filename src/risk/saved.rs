@@ -10,7 +10,8 @@ use crate::base::score::Points;
 use crate::base::time::Minute;
 use crate::record::Entity;
 
-use super::ledger::{Account, Ledger, Pending, Value};
+use super::account::{Account, Pending, Value};
+use super::ledger::Ledger;
 use super::level::Level;
 
 /// What changed since the last [`Ledger::save`].
@@ -53,12 +54,12 @@ impl Ledger {
         let name = |module: usize| self.policy.modules[module].name;
         for entity in changed.accounts {
             let key = [b"a".as_slice(), &encode(&entity)].concat();
-            let saved = self.accounts.get(&entity).map(|account| {
-                let values = account.values.iter();
+            let saved = self.accounts.of(&entity).map(|account| {
+                let values = account.values();
                 encode(&Saved {
                     entity,
                     values: values
-                        .map(|(&at, value)| (name(at).to_owned(), value.clone()))
+                        .map(|(at, value)| (name(*at).to_owned(), value.clone()))
                         .collect(),
                     told: account.told,
                     rank: account.rank,
@@ -87,23 +88,21 @@ impl Ledger {
         let index = |name: &str| self.policy.modules.iter().position(|it| it.name == name);
         if key.first() == Some(&b'a') {
             let saved: Saved = decode(value)?;
-            let values = saved.values.into_iter();
-            let account = Account {
-                values: values.filter_map(|(name, it)| Some((index(&name)?, it))).collect(),
-                told: saved.told,
-                rank: saved.rank,
-                due: saved.due,
-            };
-            self.ranks.insert((account.rank, saved.entity.clone()));
-            account.due.map(|due| self.due.insert((due, saved.entity.clone())));
+            let mut account = Account::new(saved.entity, &self.policy);
+            for (name, value) in saved.values {
+                if let Some(module) = index(&name) {
+                    *account.value(module, &self.policy) = value;
+                }
+            }
+            (account.told, account.rank, account.due) = (saved.told, saved.rank, saved.due);
             *self.levels.entry(Level::of(account.told)).or_default() += 1;
-            self.accounts.insert(saved.entity, account);
+            self.accounts.insert(account);
         } else {
             let saved: SavedPending = decode(value)?;
             if let Some(module) = index(&saved.module) {
                 let minute = self.pending.entry(saved.minute).or_default();
-                let before = minute.insert((saved.entity, module), saved.pending);
-                self.waiting += usize::from(before.is_none());
+                *minute.entry((saved.entity, module)) = saved.pending;
+                self.waiting += 1;
             }
         }
         Ok(())

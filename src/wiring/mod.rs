@@ -18,14 +18,20 @@ use crate::engine::{Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
 use crate::replay::{LaneFeeds, Planned};
-use crate::stage::{Build, TABLE};
+use crate::risk::{Module, Policy};
+use crate::stage::{Build, StageDef, TABLE};
 use crate::state::Owner;
 use crate::zeek::{self, Settings};
 
 /// The configuration keys of every stage in the table.
 #[must_use]
 pub fn stage_keys() -> Vec<StageKeys> {
-    TABLE.iter().map(|stage| StageKeys { name: stage.name, keys: stage.keys }).collect()
+    let keys = |stage: &StageDef| StageKeys {
+        name: stage.name,
+        group: stage.group,
+        keys: stage.keys,
+    };
+    TABLE.iter().map(keys).collect()
 }
 
 /// Whose state it is.
@@ -114,6 +120,19 @@ pub fn lanes(
     files.into_iter().map(lane).collect()
 }
 
+/// How findings become risk.
+fn policy(plan: &Plan) -> Policy {
+    let module = |(def, plan): (&StageDef, &config::StagePlan)| Module {
+        name: def.name,
+        group: def.group,
+        weight: Points(plan.weight_micro),
+        half_life_us: plan.half_life_us,
+        is_enabled: plan.enabled,
+    };
+    let modules = TABLE.iter().zip(&plan.stages).map(module).collect();
+    Policy::new(modules, &plan.budgets, plan.criticality.clone(), plan.entities_max)
+}
+
 /// The entity lane.
 #[must_use]
 pub fn core(plan: &Plan) -> Core {
@@ -123,10 +142,9 @@ pub fn core(plan: &Plan) -> Core {
         hidden: Log::ALL.into_iter().map(|log| (log, Hidden::new(&plan.redact, log))).collect(),
         fingerprint: hash::digest(&[plan.fingerprint_text().as_bytes()]),
     };
-    let stage = |(def, plan): (&'static crate::stage::StageDef, &config::StagePlan)| StagePlan {
+    let stage = |(def, plan): (&'static StageDef, &config::StagePlan)| StagePlan {
         def,
         alert: Ppm::new(plan.alert_ppm),
-        weight: Points(plan.weight_micro),
         close: match def.build {
             Build::Window { close, combine, .. } if plan.enabled => {
                 Some((close(&plan.settings), combine))
@@ -135,5 +153,5 @@ pub fn core(plan: &Plan) -> Core {
         },
     };
     let stages = TABLE.iter().zip(&plan.stages).map(stage).collect();
-    Core::new(identity, stages, plan.half_life_us, plan.entities_max, plan.lateness_us)
+    Core::new(identity, stages, policy(plan), plan.lateness_us)
 }
