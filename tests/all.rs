@@ -12,6 +12,7 @@ mod emulator;
 mod examples;
 mod laws;
 mod live;
+mod risk_table;
 mod services;
 mod tidy;
 mod zeek_cases;

@@ -4,6 +4,7 @@
 //! for an entity belongs to `risk`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -75,18 +76,16 @@ impl Lines<'_> {
 
     /// Reads one file; a mistake in a line does not hide those in others.
     fn file(&mut self, file: &str) {
-        let text = match super::text(Path::new(file), file, CRITICALITY_BYTES_MAX) {
+        // The name stands in messages, for terminals.
+        let name: String = file.chars().filter(|c| !c.is_control()).collect();
+        let text = match super::text(Path::new(file), &name, CRITICALITY_BYTES_MAX) {
             Ok(text) => text,
             Err(mistake) => return self.mistakes.push(mistake),
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let mut reader =
             ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(text.as_bytes());
-        let place = |line: u64| Place {
-            file: file.to_owned(),
-            line: usize::try_from(line).unwrap_or(usize::MAX),
-            column: 1,
-        };
+        let place = |line: usize| Place { file: name.clone(), line, column: 1 };
         let header = reader.headers().cloned().unwrap_or_default();
         let names: Vec<&str> = header.iter().collect();
         if !matches!(names[..], ["entity", "criticality"] | ["entity", "criticality", "comment"]) {
@@ -99,13 +98,13 @@ impl Lines<'_> {
                 Ok(true) if self.mistakes.len() <= MISTAKES_MAX => {}
                 Ok(_) => return,
                 Err(error) => {
-                    let line = error.position().map_or(0, csv::Position::line);
+                    let line = error.position().map_or(0, |it| line_of(text, it));
                     self.mistakes.push(Mistake::unreadable(place(line), "not a line of CSV"));
                     return;
                 }
             }
-            let at = place(record.position().map_or(0, csv::Position::line));
-            self.record(&record, names.len(), at);
+            let line = record.position().map_or(0, |it| line_of(text, it));
+            self.record(&record, names.len(), place(line));
         }
     }
 
@@ -122,7 +121,21 @@ impl Lines<'_> {
             Ok(number) if (0.1..=10.0).contains(&number) => {
                 self.line(whom, thousandths(number), at);
             }
-            _ => self.mistakes.push(Mistake::out_of_range(at, "criticality", (&0.1, &10), text)),
+            _ => {
+                let bounds: (&dyn Display, &dyn Display) = (&0.1, &10);
+                let found = format!("{text:?}");
+                self.mistakes.push(Mistake::out_of_range(at, "criticality", bounds, &found));
+            }
         }
     }
+}
+
+/// The line on which a record begins: its position may be before line ends that the reader passes
+/// over.
+fn line_of(text: &str, position: &csv::Position) -> usize {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let passed = ends.filter(|byte| **byte == b'\n').count();
+    usize::try_from(position.line()).unwrap_or(usize::MAX).saturating_add(passed)
 }
