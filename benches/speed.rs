@@ -453,7 +453,10 @@ fn risk_run(entities: u64, each: u64, run: u64) {
         for (entity, module, bits, event) in batch.drain(..) {
             ledger.add(Minute(minute as i64), entity, module, bits, event);
         }
-        ledger.close(Minute(minute as i64), &mut changes);
+        while ledger.close(Minute(minute as i64), &mut changes) {
+            told += changes.len() as u64;
+            changes.clear();
+        }
         seconds += on_core() - start;
         told += changes.len() as u64;
         updates += UPDATES;

@@ -62,6 +62,9 @@ pub const WINDOW_BYTES_MAX: usize = 64 << 20;
 /// must not fill the memory.
 pub const PENDING_MAX: usize = 50_000;
 
+/// Changes of scores handed out at once: at the end of an hour every entity has one.
+pub const CHANGES_MAX: usize = 4096;
+
 /// Findings remembered so that none alerts twice.
 pub const SUBJECTS_MAX: usize = 500_000;
 

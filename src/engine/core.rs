@@ -353,9 +353,14 @@ impl Core {
             }
         }
         let mut changes = std::mem::take(&mut self.changes);
-        self.ledger.close(minute, &mut changes);
-        for change in changes.drain(..) {
-            self.tell(&change);
+        loop {
+            let is_more = self.ledger.close(minute, &mut changes);
+            for change in changes.drain(..) {
+                self.tell(&change);
+            }
+            if !is_more {
+                break;
+            }
         }
         self.changes = changes;
         self.open = self.open.max(Minute(minute.0 + 1));
@@ -379,7 +384,7 @@ impl Core {
             points: share.points,
             weight: self.ledger.policy().module(share.module).weight,
             value: share.value,
-            evidence: share.evidence.clone(),
+            evidence: share.evidence.to_vec(),
         };
         let state = RiskState {
             id: crate::base::hash::id(&parts),

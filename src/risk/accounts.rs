@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::lookup::Lookup;
+use crate::base::lookup::Places;
+use crate::base::score::Points;
 use crate::base::time::Minute;
 use crate::record::Entity;
 
-use super::account::{Account, Rank};
+use super::account::{Account, Rank, View};
 use super::policy::Policy;
+use super::value::{Pending, Value, Values};
 
 /// The place of an account.
 pub(super) type Slot = u32;
@@ -23,11 +25,17 @@ const LOW: usize = 16;
 pub(super) struct Accounts {
     slots: Vec<Option<Account>>,
     free: Vec<Slot>,
-    index: Lookup<Entity, Slot>,
+    index: Places,
+    values: Values,
     queue: BTreeMap<Minute, Vec<Slot>>,
     /// Entries of the queue, also those that stand for nobody any more.
     queued: usize,
     low: Low,
+}
+
+/// Whose account stands in a slot.
+fn entity_at(slots: &[Option<Account>], slot: Slot) -> Option<&Entity> {
+    slots.get(slot as usize)?.as_ref().map(|account| &account.entity)
 }
 
 /// The accounts that go first. As long as none has to go, there is none in it.
@@ -44,33 +52,27 @@ impl Accounts {
         self.index.len()
     }
 
-    /// Slots and entries of the queue, also unused ones.
+    /// Slots, values or entries of the queue, whichever are most, also unused ones.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.slots.len().max(self.queue.values().map(Vec::len).sum())
+        let queue = self.queue.values().map(Vec::len).sum();
+        self.slots.len().max(self.values.room()).max(queue)
     }
 
-    /// The account of an entity.
-    pub(super) fn of(&self, entity: &Entity) -> Option<&Account> {
-        self.index.get(entity).and_then(|slot| self.get(*slot))
-    }
-
-    /// The account in a slot.
-    pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
-        self.slots.get(slot as usize)?.as_ref()
+    /// The slot of an entity's account.
+    pub(super) fn slot(&self, entity: &Entity) -> Option<Slot> {
+        self.index.get(entity, |slot| entity_at(&self.slots, slot))
     }
 
     /// The account in a slot, to change.
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Account> {
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Account> {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    /// The slot of an entity's account, and whether that is new.
-    pub(super) fn open(&mut self, entity: &Entity, policy: &Policy) -> (Slot, bool) {
-        match self.index.get(entity) {
-            Some(slot) => (*slot, false),
-            None => (self.insert(Account::new(entity.clone(), policy)), true),
-        }
+    /// The account in a slot, with its values.
+    pub(super) fn view<'a>(&'a self, slot: Slot, policy: &'a Policy) -> Option<View<'a>> {
+        let account = self.slots.get(slot as usize)?.as_ref()?;
+        Some(View { account, values: &self.values, policy })
     }
 
     /// Gives an account of an entity without one a slot, and its place in the queue.
@@ -81,19 +83,52 @@ impl Accounts {
             self.slots.push(None);
         }
         self.slots[slot as usize] = Some(account);
-        self.index.insert(entity.clone(), slot);
+        self.index.insert(&entity, slot, |slot| entity_at(&self.slots, slot));
         self.low.insert(rank, &entity, slot);
         self.set_due(slot, due);
         slot
     }
 
+    /// Takes in what a minute brought for a module.
+    pub(super) fn take(
+        &mut self,
+        slot: Slot,
+        (module, pending): (usize, Pending),
+        minute: Minute,
+        policy: &Policy,
+    ) {
+        let Some(value) = self.value(slot, module, policy) else { return };
+        value.take(pending, minute, policy.modules[module].half_life_us);
+    }
+
+    /// Sets the value of a module as it was saved.
+    pub(super) fn set_value(&mut self, slot: Slot, module: usize, saved: Value, policy: &Policy) {
+        if let Some(value) = self.value(slot, module, policy) {
+            value.set(saved);
+        }
+    }
+
+    fn value(&mut self, slot: Slot, module: usize, policy: &Policy) -> Option<&mut Value> {
+        let account = self.slots.get_mut(slot as usize)?.as_mut()?;
+        Some(self.values.entry(&mut account.first, module, policy))
+    }
+
     /// Takes an account out.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Account> {
-        let account = self.slots.get_mut(slot as usize)?.take()?;
+        let entity = entity_at(&self.slots, slot)?;
+        self.index.remove(entity, |slot| entity_at(&self.slots, slot));
+        let account = self.slots[slot as usize].take()?;
         self.free.push(slot);
-        self.index.remove(&account.entity);
+        self.values.remove(account.first);
         self.low.remove(account.rank, &account.entity, slot);
         Some(account)
+    }
+
+    /// Says which score was told.
+    pub(super) fn set_told(&mut self, slot: Slot, score: Points) {
+        if let Some(account) = self.get_mut(slot) {
+            account.told = score;
+        }
     }
 
     /// Gives an account another place in the order of eviction.

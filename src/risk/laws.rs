@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::account::Account;
+use super::account::View;
 use super::bits::Bits;
 use super::{Change, Criticality, Event, Ledger, Level, Module, Policy, Subject};
 use crate::base::address::Addr;
 use crate::base::hash::Id;
-use crate::base::limits::PENDING_MAX;
+use crate::base::limits::{CHANGES_MAX, PENDING_MAX};
 use crate::base::score::{Factor, Points, Ppm};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
 use crate::record::Entity;
@@ -37,6 +37,13 @@ fn event(number: u8) -> Event {
     Event { time: Time(i64::from(number)), uid: "".into(), id: Id([number; 16]) }
 }
 
+/// Closes a minute; the scores to tell.
+fn close(ledger: &mut Ledger, minute: i64) -> Vec<Change> {
+    let mut out = Vec::new();
+    while ledger.close(Minute(minute), &mut out) {}
+    out
+}
+
 /// Runs `script`, lines of `MINUTE HOST MODULE SCORE`, to the end of `until`, and prints every
 /// change.
 fn check(ledger: &mut Ledger, script: &str, until: i64) -> String {
@@ -48,9 +55,7 @@ fn check(ledger: &mut Ledger, script: &str, until: i64) -> String {
     }
     let mut text = String::new();
     while let Some(minute) = ledger.next().filter(|minute| minute.0 <= until) {
-        let mut changes = Vec::new();
-        ledger.close(minute, &mut changes);
-        for change in changes {
+        for change in close(ledger, minute.0) {
             let shares: u64 = change.shares.iter().map(|share| share.points.0).sum();
             assert_eq!(shares, change.score.0);
             let (level, entity) = (change.level.name(), change.entity.addr().unwrap());
@@ -67,8 +72,7 @@ fn shared(policy: Policy, modules: &[usize]) -> String {
     for &module in modules {
         ledger.add(Minute(0), host(1), module, Bits::of(Ppm::ONE), event(0));
     }
-    let mut out = Vec::new();
-    ledger.close(Minute(0), &mut out);
+    let out = close(&mut ledger, 0);
     assert_eq!(out.len(), 1);
     let shares = out[0].shares.iter().map(|it| format!(" {}={}", NAMES[it.module], it.points));
     format!("{} {}{}", out[0].score, out[0].level.name(), shares.collect::<String>())
@@ -83,13 +87,38 @@ fn a_sweep_takes_bounded_room() {
             ledger.add(Minute(i64::from(round)), host, 0, Bits::of(Ppm::ONE), event(0));
         }
         assert_eq!(ledger.dropped(), 10 * (u64::from(round) + 1));
-        ledger.close(Minute(i64::from(round)), &mut Vec::new());
+        close(&mut ledger, i64::from(round));
         let gone = PENDING_MAX as u64 * (u64::from(round) + 1) - 100;
         assert_eq!((ledger.entities(), ledger.evicted()), (100, gone));
     }
     ledger.add(Minute(4), host(1), 0, Bits::of(Ppm::ONE), event(0));
     assert_eq!((ledger.dropped(), ledger.levels().values().sum::<u64>()), (30, 100));
     assert!(ledger.accounts.room() <= 2 * PENDING_MAX, "{}", ledger.accounts.room());
+}
+
+#[test]
+fn very_many_scores_are_told_piece_by_piece() {
+    let count = CHANGES_MAX as u32 * 2 + 10;
+    let mut ledger = Ledger::new(Policy { entities_max: count as usize, ..policy(&[40, 30]) });
+    for number in (0..count).rev() {
+        for module in 0..2 {
+            ledger.add(Minute(0), host(number), module, Bits::of(Ppm::ONE), event(0));
+        }
+    }
+    let (mut sizes, mut told) = (Vec::new(), Vec::new());
+    let mut out = Vec::new();
+    loop {
+        let is_more = ledger.close(Minute(0), &mut out);
+        sizes.push(out.len());
+        told.append(&mut out);
+        if !is_more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [CHANGES_MAX, CHANGES_MAX, 10]);
+    assert!(told.iter().map(|change| &change.entity).eq((0..count).map(host).collect::<Vec<_>>().iter()));
+    assert!(told.iter().all(|change| change.score == Points(70 * Points::ONE.0)));
+    assert!(close(&mut ledger, 1).is_empty(), "closed is closed");
 }
 
 #[test]
@@ -104,7 +133,7 @@ fn what_stands_in_the_queue_for_nobody_is_bounded() {
         let minute = Minute(round * 10);
         ledger.add(minute, host(1), 0, Bits::of(Ppm::new(ppm)), event(0));
         while let Some(minute) = ledger.next().filter(|next| *next <= minute) {
-            ledger.close(minute, &mut Vec::new());
+            close(&mut ledger, minute.0);
         }
         most = most.max(ledger.accounts.room());
     }
@@ -218,7 +247,7 @@ fn the_lowest_goes_when_it_is_too_full() {
         .collect();
     check(&mut ledger, &script, 10);
     assert_eq!((ledger.entities(), ledger.evicted()), (10, 90));
-    assert!(ledger.accounts.of(&host(3)).is_some());
+    assert!(ledger.accounts.slot(&host(3)).is_some());
 }
 
 #[test]
@@ -237,7 +266,7 @@ fn everything_certain_at_once_is_a_hundred() {
                 }
             }
         }
-        ledger.close(Minute(minute), &mut out);
+        out.extend(close(&mut ledger, minute));
     }
     assert_eq!(out.len(), 100, "told once, since it cannot rise");
     for change in out {
@@ -286,7 +315,7 @@ fn add(ledger: &mut Ledger, items: &[Item]) {
 fn run(ledger: &mut Ledger, until: i64) -> Vec<Change> {
     let mut out = Vec::new();
     while let Some(minute) = ledger.next().filter(|minute| minute.0 <= until) {
-        ledger.close(minute, &mut out);
+        out.extend(close(ledger, minute.0));
     }
     out
 }
@@ -317,8 +346,12 @@ fn load(policy: &Policy, kept: &Kept) -> Ledger {
     ledger
 }
 
-fn accounts(ledger: &Ledger) -> impl Iterator<Item = &Account> {
-    (0..HOSTS).filter_map(|number| ledger.accounts.of(&host(number)))
+fn view(ledger: &Ledger, number: u32) -> Option<View<'_>> {
+    ledger.accounts.view(ledger.accounts.slot(&host(number))?, &ledger.policy)
+}
+
+fn views(ledger: &Ledger) -> impl Iterator<Item = View<'_>> {
+    (0..HOSTS).filter_map(|number| view(ledger, number))
 }
 
 proptest! {
@@ -357,10 +390,7 @@ proptest! {
             let mut ledger = Ledger::new(policy.clone());
             add(&mut ledger, items);
             run(&mut ledger, 200);
-            let account = ledger.accounts.of(&host(1)).cloned();
-            let score = |minute| {
-                account.as_ref().map_or(0, |it| it.score(Minute(minute), &policy).0)
-            };
+            let score = |minute| view(&ledger, 1).map_or(0, |it| it.score(Minute(minute)).0);
             [200, 201, 260, 400, 2000].map(score)
         };
         let mut all = items.clone();
@@ -379,7 +409,7 @@ proptest! {
         add(&mut ledger, &items);
         let mut every = Vec::new();
         for minute in 0..=400 {
-            ledger.close(Minute(minute), &mut every);
+            every.extend(close(&mut ledger, minute));
         }
         prop_assert_eq!(changes(&policy, &items), every);
     }
@@ -418,8 +448,8 @@ proptest! {
         add(&mut ledger, &items);
         for minute in 0..3000 {
             let told = run(&mut ledger, minute);
-            for account in accounts(&ledger) {
-                let score = account.score(Minute(minute), &policy);
+            for view in views(&ledger) {
+                let (account, score) = (view.account, view.score(Minute(minute)));
                 let told_now = told.iter().any(|change| change.entity == account.entity);
                 let hour = Minute(minute).closes_hour() && score >= Points::ONE;
                 prop_assert!(account.told.0.abs_diff(score.0) < Points::ONE.0, "{}", minute);
@@ -436,16 +466,16 @@ proptest! {
         while let Some(minute) = ledger.next().filter(|minute| minute.0 <= 400) {
             let mut all = ledger.clone();
             all.policy.entities_max = usize::MAX;
-            all.close(minute, &mut Vec::new());
+            close(&mut all, minute.0);
             let mut ranks: Vec<_> =
-                accounts(&all).map(|account| (account.rank, account.entity.clone())).collect();
+                views(&all).map(|it| (it.account.rank, it.account.entity.clone())).collect();
             ranks.sort();
             let gone = ranks.len().saturating_sub(policy.entities_max);
             let mut expected: Vec<_> = ranks.into_iter().skip(gone).map(|(_, it)| it).collect();
             expected.sort();
             let before = ledger.evicted();
-            ledger.close(minute, &mut Vec::new());
-            let stayed: Vec<_> = accounts(&ledger).map(|account| account.entity.clone()).collect();
+            close(&mut ledger, minute.0);
+            let stayed: Vec<_> = views(&ledger).map(|it| it.account.entity.clone()).collect();
             prop_assert_eq!(stayed, expected);
             prop_assert_eq!(ledger.evicted() - before, gone as u64);
         }

@@ -6,18 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::limits::PENDING_MAX;
-use crate::base::lookup::Lookup;
+use crate::base::limits::{CHANGES_MAX, PENDING_MAX};
+use crate::base::lookup::Places;
 use crate::base::score::{Factor, Points};
 use crate::base::time::Minute;
 use crate::record::Entity;
 
-use super::account::{Event, Pending, Share};
+use super::account::{Account, Share};
 use super::accounts::{Accounts, Slot};
 use super::bits::Bits;
 use super::level::Level;
 use super::policy::Policy;
 use super::saved::Changed;
+use super::value::{Event, Pending};
 
 /// A score that has to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,25 +42,52 @@ pub struct Change {
 /// Evidence of a minute that is not closed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
-    index: Lookup<(Entity, usize), usize>,
-    all: Vec<((Entity, usize), Pending)>,
+    index: Places,
+    all: Vec<(Key, Pending)>,
 }
 
+/// An entity and a module.
+type Key = (Entity, usize);
+
 impl Waiting {
+    fn at(&self, key: &Key) -> Option<u32> {
+        self.index.get(key, |at| self.all.get(at as usize).map(|(key, _)| key))
+    }
+
     /// What waits for a module of an entity.
-    pub(super) fn get(&self, key: &(Entity, usize)) -> Option<&Pending> {
-        self.index.get(key).map(|at| &self.all[*at].1)
+    pub(super) fn get(&self, key: &Key) -> Option<&Pending> {
+        self.at(key).map(|at| &self.all[at as usize].1)
     }
 
     /// The same, to change, where there is none yet an empty one.
-    pub(super) fn entry(&mut self, key: (Entity, usize)) -> &mut Pending {
-        let at = self.index.get(&key).copied().unwrap_or(self.all.len());
-        if at == self.all.len() {
-            self.index.insert(key.clone(), at);
+    pub(super) fn entry(&mut self, key: Key) -> &mut Pending {
+        let at = self.at(&key).unwrap_or_else(|| {
+            let at = self.all.len() as u32;
             self.all.push((key, Pending::default()));
-        }
-        &mut self.all[at].1
+            let key_at = |at: u32| self.all.get(at as usize).map(|(key, _)| key);
+            self.index.insert(&self.all[at as usize].0, at, key_at);
+            at
+        });
+        &mut self.all[at as usize].1
     }
+}
+
+/// Why an account is looked at in the minute that is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// Evidence, which stands there among that of the minute.
+    Evidence(u32),
+    /// It is due.
+    Due(Slot),
+}
+
+/// The minute that is being closed.
+#[derive(Clone, Debug, Default)]
+struct Closing {
+    evidence: Waiting,
+    /// What is left to look at, the first one last.
+    looks: Vec<(Entity, Reason)>,
+    due: Vec<Slot>,
 }
 
 /// The accounts of all entities.
@@ -75,8 +103,9 @@ pub struct Ledger {
     /// Evidence that waits, counted, and what found no room.
     pub(super) waiting: usize,
     dropped: u64,
-    /// Accounts to look at in the minute that is being closed.
-    touched: Vec<Slot>,
+    closing: Closing,
+    /// Room that closed minutes took, for those that come.
+    spare: Waiting,
     /// What changed since the last [`Ledger::save`], if anybody saves.
     pub(super) changed: Option<Changed>,
 }
@@ -93,7 +122,8 @@ impl Ledger {
             evicted: 0,
             waiting: 0,
             dropped: 0,
-            touched: Vec::new(),
+            closing: Closing::default(),
+            spare: Waiting::default(),
             changed: None,
         }
     }
@@ -110,7 +140,8 @@ impl Ledger {
         if bits == Bits::default() {
             return;
         }
-        let waiting = self.pending.entry(minute).or_default();
+        let spare = &mut self.spare;
+        let waiting = self.pending.entry(minute).or_insert_with(|| std::mem::take(spare));
         let key = (entity, module);
         let is_new = waiting.get(&key).is_none();
         if is_new && self.waiting >= PENDING_MAX {
@@ -163,63 +194,98 @@ impl Ledger {
     }
 
     /// Closes a minute: takes its evidence in and says which scores have to be told, in the order
-    /// of the entities.
-    pub fn close(&mut self, minute: Minute, out: &mut Vec<Change>) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for ((entity, module), pending) in self.pending.remove(&minute).unwrap_or_default().all {
-            self.waiting -= 1;
-            let (slot, is_new) = self.accounts.open(&entity, &self.policy);
-            if is_new {
-                *self.levels.entry(Level::of(Points(0))).or_default() += 1;
+    /// of the entities; if that are very many then some of them, and `true`: call again for the
+    /// rest.
+    pub fn close(&mut self, minute: Minute, out: &mut Vec<Change>) -> bool {
+        if self.closing.looks.is_empty() {
+            self.begin(minute);
+        }
+        let enough = out.len() + CHANGES_MAX;
+        while let Some((entity, reason)) = self.closing.looks.pop() {
+            let is_last = self.closing.looks.last().is_none_or(|(next, _)| *next != entity);
+            let slot = match reason {
+                Reason::Evidence(at) => self.take(entity, at, minute),
+                Reason::Due(slot) => slot,
+            };
+            if is_last {
+                self.look(slot, minute, out);
             }
-            if let Some(account) = self.accounts.get_mut(slot) {
-                account.take(module, pending, minute, &self.policy);
-            }
-            touched.push(slot);
-            if let Some(changed) = &mut self.changed {
-                changed.pending.insert((minute, entity, module));
+            if out.len() >= enough && !self.closing.looks.is_empty() {
+                return true;
             }
         }
-        self.accounts.take_due(minute, &mut touched);
-        touched.sort_unstable();
-        touched.dedup();
-        let before = out.len();
-        for slot in touched.drain(..) {
-            self.look(slot, minute, out);
+        self.end();
+        false
+    }
+
+    /// Collects the accounts to look at.
+    fn begin(&mut self, minute: Minute) {
+        let Closing { evidence, looks, due } = &mut self.closing;
+        *evidence = self.pending.remove(&minute).unwrap_or_default();
+        self.waiting -= evidence.all.len();
+        looks.extend(
+            (0..).zip(&evidence.all).map(|(at, ((entity, _), _))| (entity.clone(), Reason::Evidence(at))),
+        );
+        self.accounts.take_due(minute, due);
+        for slot in due.drain(..) {
+            let account = self.accounts.view(slot, &self.policy).map(|view| view.account);
+            looks.extend(account.map(|account| (account.entity.clone(), Reason::Due(slot))));
         }
-        self.touched = touched;
-        out[before..].sort_unstable_by(|a, b| a.entity.cmp(&b.entity));
+        looks.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// Takes in what a minute brought for one module of an entity; the slot of its account.
+    fn take(&mut self, entity: Entity, at: u32, minute: Minute) -> Slot {
+        let ((_, module), pending) = &mut self.closing.evidence.all[at as usize];
+        let (module, pending) = (*module, std::mem::take(pending));
+        if let Some(changed) = &mut self.changed {
+            changed.pending.insert((minute, entity.clone(), module));
+        }
+        let slot = self.accounts.slot(&entity).unwrap_or_else(|| {
+            *self.levels.entry(Level::of(Points(0))).or_default() += 1;
+            self.accounts.insert(Account::new(entity, &self.policy))
+        });
+        self.accounts.take(slot, (module, pending), minute, &self.policy);
+        slot
+    }
+
+    /// Makes room where there are too many entities, and keeps that of the minute for others.
+    fn end(&mut self) {
         while self.accounts.len() > self.policy.entities_max {
             let Some(lowest) = self.accounts.lowest() else { break };
             self.remove(lowest);
             self.evicted += 1;
         }
         self.accounts.tidy();
+        let mut closed = std::mem::take(&mut self.closing.evidence);
+        if closed.all.capacity() > self.spare.all.capacity() {
+            closed.all.clear();
+            closed.index.clear();
+            self.spare = closed;
+        }
     }
 
     /// Tells a score if it has to be told, and says when to look again.
     fn look(&mut self, slot: Slot, minute: Minute, out: &mut Vec<Change>) {
-        let policy = &self.policy;
-        let Some(account) = self.accounts.get_mut(slot) else { return };
+        let Some(view) = self.accounts.view(slot, &self.policy) else { return };
         if let Some(changed) = &mut self.changed {
-            changed.accounts.insert(account.entity.clone());
+            changed.accounts.insert(view.account.entity.clone());
         }
-        let score = account.score(minute, policy);
-        let previous = account.told;
-        let level = Level::of(score);
+        let score = view.score(minute);
+        let (previous, level) = (view.account.told, Level::of(score));
         let is_news = level != Level::of(previous)
             || score.0.abs_diff(previous.0) >= Points::ONE.0
             || (minute.closes_hour() && score >= Points::ONE);
         if is_news {
-            let (entity, criticality) = (account.entity.clone(), account.criticality);
-            let shares = account.shares(minute, policy);
+            let (entity, criticality) = (view.account.entity.clone(), view.account.criticality);
+            let shares = view.shares(minute, score);
             out.push(Change { entity, minute, score, previous, level, criticality, shares });
-            account.told = score;
             *self.levels.entry(Level::of(previous)).or_default() -= 1;
             *self.levels.entry(level).or_default() += 1;
+            self.accounts.set_told(slot, score);
         }
-        let due = account.next_look(minute, score, policy);
-        let last = account.last();
+        let Some(view) = self.accounts.view(slot, &self.policy) else { return };
+        let (due, last) = (view.next_look(minute, score), view.last());
         if score == Points(0) && due.is_none() {
             return self.remove(slot);
         }

@@ -7,6 +7,7 @@ mod account;
 mod accounts;
 mod bits;
 mod criticality;
+mod few;
 mod findings;
 #[cfg(test)]
 mod laws;
@@ -16,12 +17,15 @@ mod policy;
 mod saved;
 mod sharing;
 mod uid;
+mod value;
 
-pub use account::{Event, Share};
+pub use account::Share;
 pub use bits::Bits;
 pub use criticality::{Criticality, Subject};
+pub use few::Few;
 pub use findings::{Findings, News};
 pub use ledger::{Change, Ledger};
 pub use level::Level;
 pub use policy::{Module, Policy};
 pub use uid::Uid;
+pub use value::Event;

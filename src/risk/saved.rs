@@ -10,9 +10,10 @@ use crate::base::score::Points;
 use crate::base::time::Minute;
 use crate::record::Entity;
 
-use super::account::{Account, Pending, Value};
+use super::account::Account;
 use super::ledger::Ledger;
 use super::level::Level;
+use super::value::{Pending, Value};
 
 /// What changed since the last [`Ledger::save`].
 #[derive(Clone, Debug, Default)]
@@ -54,16 +55,18 @@ impl Ledger {
         let name = |module: usize| self.policy.modules[module].name;
         for entity in changed.accounts {
             let key = [b"a".as_slice(), &encode(&entity)].concat();
-            let saved = self.accounts.of(&entity).map(|account| {
-                let values = account.values();
+            let slot = self.accounts.slot(&entity);
+            let view = slot.and_then(|slot| self.accounts.view(slot, &self.policy));
+            let saved = view.map(|view| {
+                let values = view.values();
                 encode(&Saved {
                     entity,
                     values: values
-                        .map(|(at, value)| (name(*at).to_owned(), value.clone()))
+                        .map(|value| (name(usize::from(value.module)).to_owned(), value.clone()))
                         .collect(),
-                    told: account.told,
-                    rank: account.rank,
-                    due: account.due,
+                    told: view.account.told,
+                    rank: view.account.rank,
+                    due: view.account.due,
                 })
             });
             sink(&key, saved.as_deref());
@@ -89,14 +92,14 @@ impl Ledger {
         if key.first() == Some(&b'a') {
             let saved: Saved = decode(value)?;
             let mut account = Account::new(saved.entity, &self.policy);
-            for (name, value) in saved.values {
-                if let Some(module) = index(&name) {
-                    *account.value(module, &self.policy) = value;
-                }
-            }
             (account.told, account.rank, account.due) = (saved.told, saved.rank, saved.due);
             *self.levels.entry(Level::of(account.told)).or_default() += 1;
-            self.accounts.insert(account);
+            let slot = self.accounts.insert(account);
+            for (name, value) in saved.values {
+                if let Some(module) = index(&name) {
+                    self.accounts.set_value(slot, module, value, &self.policy);
+                }
+            }
         } else {
             let saved: SavedPending = decode(value)?;
             if let Some(module) = index(&saved.module) {
