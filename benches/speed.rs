@@ -442,7 +442,7 @@ fn risk_run(entities: u64, each: u64, run: u64) {
             // Every entity in turn, in an order without pattern.
             let turn = (minute * UPDATES + n) / run;
             let number = turn.wrapping_mul(7_919 * 104_729) % entities;
-            let uid = format!("C{:017x}", r);
+            let uid = format!("C{r:017x}");
             let id = Id((u128::from(r) << 64 | u128::from(state)).to_be_bytes());
             let event = Event { time: Minute(minute as i64).end(), uid: uid.as_str().into(), id };
             let bits = Bits::of(Ppm::new((r % 500_000) as u32));

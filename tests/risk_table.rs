@@ -1,8 +1,9 @@
-//! The table of docs/risk.md that holds our score beside three other equations: recomputed here, ours
-//! by the ledger itself.
+//! Risk as the program's users see it, and the table of docs/risk.md that holds our score beside three
+//! other equations: recomputed here, ours by the ledger itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
 
 use zeek_ueba::base::address::Addr;
 use zeek_ueba::base::hash::Id;
@@ -10,6 +11,8 @@ use zeek_ueba::base::score::{Points, Ppm};
 use zeek_ueba::base::time::{DAY, Minute};
 use zeek_ueba::record::Entity;
 use zeek_ueba::risk::{Bits, Criticality, Event, Ledger, Level, Module, Policy};
+
+use crate::common::{Place, http, program};
 
 /// One finding: its minute, its module, and its score in parts per million.
 type Finding = (i64, usize, u32);
@@ -105,7 +108,9 @@ fn table() -> String {
         "| evidence | looked at | ours | counted | Elastic | Slips |\n|---|---|---|---|---|---|\n",
     );
     for (name, findings, last) in histories() {
-        for (days, when) in [(0, "in the last one's hour"), (1, "a day later"), (2, "two days later")] {
+        for (days, when) in
+            [(0, "in the last one's hour"), (1, "a day later"), (2, "two days later")]
+        {
             let minute = last + days * A_DAY;
             let (own, level) = ours(&findings, minute);
             let (theirs, their_level) = elastic(&findings, minute);
@@ -125,7 +130,7 @@ fn table() -> String {
 #[test]
 fn the_table_in_the_docs_is_true() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/risk.md");
-    let docs = std::fs::read_to_string(path).unwrap();
+    let docs = fs::read_to_string(path).unwrap();
     let table = table();
     assert!(docs.contains(&table), "docs/risk.md lacks this table:\n{table}");
 }
@@ -143,4 +148,55 @@ fn the_other_equations_are_as_their_authors_state_them() {
     // Fifteen certain ones of the highest level in one hour are an alert, fourteen are none.
     assert_eq!(slips(&certain.repeat(15), 0), (15.0, "alert"));
     assert_eq!(slips(&certain.repeat(14), 0), (14.0, "no alert"));
+}
+
+/// Score, criticality and contributions of the first risk document.
+fn first(place: &Place, name: &str, sets: &[&str]) -> String {
+    let args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let risk = place.replay_as(name, &args).ok().risk();
+    let ueba = &risk[0]["ueba"];
+    let parts = ueba["contributions"].as_array().unwrap().iter();
+    let parts: Vec<String> = parts.map(|it| format!("{}={}", it["module"], it["points"])).collect();
+    format!("{} x{} {}", ueba["score"], ueba["criticality"], parts.join(" "))
+}
+
+#[test]
+fn criticality_and_budgets_count_in_documents() {
+    let http = http(&["1700000000.0|C1|10.0.0.5|203.0.113.9|BREW|198.51.100.1|/|1.1|200|-|-"]);
+    let place = Place::with(&[("http.log", http.as_bytes())]);
+    let csv = place.path().join("assets.csv");
+    fs::write(&csv, "entity,criticality\n10.0.0.0/8,3\n").unwrap();
+    let csv = format!("risk.criticality_csv=[{:?}]", csv.display().to_string());
+    let host = "risk.criticality.\"host:10.0.0.5\"=0.5";
+    assert_eq!(first(&place, "a", &[]), "10.0 x1.0 \"http-oddities\"=10.0");
+    assert_eq!(first(&place, "b", &[&csv]), "30.0 x3.0 \"http-oddities\"=30.0");
+    assert_eq!(first(&place, "c", &[&csv, host]), "5.0 x0.5 \"http-oddities\"=5.0");
+    let budget = "risk.budget.web=4";
+    assert_eq!(first(&place, "d", &[budget, &csv]), "12.0 x3.0 \"http-oddities\"=12.0");
+}
+
+#[test]
+fn two_files_that_disagree_stop_the_program_with_both_places() {
+    let place = Place::new();
+    fs::write(place.path().join("a.csv"), "entity,criticality\n10.0.0.5,2\nuser:x,1\n").unwrap();
+    fs::write(place.path().join("b.csv"), "entity,criticality\nuser:X,2\n10.0.0.5,11\n").unwrap();
+    for command in ["check", "replay"] {
+        let mut program = program();
+        program.current_dir(place.path()).arg(command);
+        program.args(["--set", "risk.criticality_csv=[\"a.csv\", \"b.csv\", \"c.csv\"]"]);
+        if command == "replay" {
+            program.arg("logs");
+        }
+        let output = program.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{text}");
+        for line in [
+            "b.csv:2:1: \"user:x\" has criticality 2.000 here and 1.000 at a.csv:3",
+            "b.csv:3:1: criticality must be from 0.1 to 10, not \"11\"",
+            "c.csv: cannot be read",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!place.path().join("replay").exists());
+    }
 }

@@ -12,9 +12,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::diagnose::{MISTAKES_MAX, Mistake, Place};
 use super::raw::Raw;
 use crate::base::keys::Settings;
-use crate::base::limits::{
-    CRITICALITY_BYTES_MAX, CRITICALITY_LINES_MAX, CRITICALITY_PATTERNS_MAX,
-};
+use crate::base::limits::{CRITICALITY_BYTES_MAX, CRITICALITY_LINES_MAX, CRITICALITY_PATTERNS_MAX};
 use crate::base::score::Factor;
 use crate::risk::{Criticality, Subject};
 

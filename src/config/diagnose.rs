@@ -234,7 +234,13 @@ impl Mistake {
     }
 
     /// Two lines that give one entity two values.
-    pub(super) fn disagree(place: Place, whom: &str, here: &str, other: &str, there: &Place) -> Self {
+    pub(super) fn disagree(
+        place: Place,
+        whom: &str,
+        here: &str,
+        other: &str,
+        there: &Place,
+    ) -> Self {
         let Place { file, line, .. } = there;
         let at = if *line > 0 { format!("{file}:{line}") } else { file.clone() };
         let message = format!("{} has criticality {here} here and {other} at {at}", quoted(whom));

@@ -10,6 +10,8 @@ mod hostile;
 mod plan;
 mod raw;
 mod read;
+#[cfg(test)]
+mod risk;
 mod schema;
 #[cfg(test)]
 mod shipped;

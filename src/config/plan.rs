@@ -131,7 +131,11 @@ impl Plan {
             entities_max: usize::try_from(entity.integer("max")).unwrap_or(usize::MAX),
             half_life_us: risk.micros("half_life"),
             criticality,
-            budgets: risk.reals("budget").iter().map(|(name, it)| (name.clone(), points(*it))).collect(),
+            budgets: risk
+                .reals("budget")
+                .iter()
+                .map(|(name, it)| (name.clone(), points(*it)))
+                .collect(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),

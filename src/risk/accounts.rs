@@ -183,7 +183,8 @@ impl Accounts {
             let (queued, slots) = first.remove_entry();
             self.queued -= slots.len();
             for slot in slots {
-                let Some(account) = self.get_mut(slot).filter(|it| it.queued == Some(queued)) else {
+                let Some(account) = self.get_mut(slot).filter(|it| it.queued == Some(queued))
+                else {
                     continue;
                 };
                 account.queued = None;

@@ -103,7 +103,9 @@ impl Criticality {
     }
 
     fn of_network(&self, addr: Addr) -> Option<Factor> {
-        self.networks.iter().find_map(|(Reverse(bits), nets)| nets.get(&addr.network(*bits)).copied())
+        self.networks
+            .iter()
+            .find_map(|(Reverse(bits), nets)| nets.get(&addr.network(*bits)).copied())
     }
 
     fn of_pattern(&self, entity: &Entity) -> Option<Factor> {
@@ -228,9 +230,17 @@ mod tests {
 
     #[test]
     fn what_is_no_subject() {
-        for text in
-            ["", "alice", "*", "host:", "user:", "host:alice", "10.0.0.0/33", "host:10.0.0.5@s1", "10.0.0.*"]
-        {
+        for text in [
+            "",
+            "alice",
+            "*",
+            "host:",
+            "user:",
+            "host:alice",
+            "10.0.0.0/33",
+            "host:10.0.0.5@s1",
+            "10.0.0.*",
+        ] {
             assert_eq!(Subject::parse(text), None, "{text}");
         }
         for text in ["user:a@corp", "host:10.0.0.5", "10.0.0.0/8", "fd00::/8", "user:*x", "::/0"] {

@@ -224,7 +224,9 @@ impl Ledger {
         *evidence = self.pending.remove(&minute).unwrap_or_default();
         self.waiting -= evidence.all.len();
         looks.extend(
-            (0..).zip(&evidence.all).map(|(at, ((entity, _), _))| (entity.clone(), Reason::Evidence(at))),
+            (0..)
+                .zip(&evidence.all)
+                .map(|(at, ((entity, _), _))| (entity.clone(), Reason::Evidence(at))),
         );
         self.accounts.take_due(minute, due);
         for slot in due.drain(..) {
@@ -301,4 +303,3 @@ impl Ledger {
         }
     }
 }
-

@@ -44,9 +44,8 @@ impl Strongest {
             }
             self.0.remove(at);
         }
-        let is_weaker = |other: &(Bits, Event)| {
-            item.0.cmp(&other.0).then_with(|| other.1.cmp(&item.1)).is_gt()
-        };
+        let is_weaker =
+            |other: &(Bits, Event)| item.0.cmp(&other.0).then_with(|| other.1.cmp(&item.1)).is_gt();
         let at = self.0.iter().position(is_weaker).unwrap_or(self.0.len());
         self.0.insert(at, item);
     }

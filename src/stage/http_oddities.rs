@@ -37,12 +37,7 @@ pub(super) const STAGE: StageDef = StageDef {
         ],
     )],
     techniques: WEB,
-    keys: &[
-        enabled("score odd HTTP requests"),
-        weight("25"),
-        alert("0.4"),
-        HALF_LIFE,
-    ],
+    keys: &[enabled("score odd HTTP requests"), weight("25"), alert("0.4"), HALF_LIFE],
     group: "web",
     example: "enabled = true\nweight = 25\nalert = 0.4\n",
     window_us: DAY,

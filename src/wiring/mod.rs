@@ -26,11 +26,8 @@ use crate::zeek::{self, Settings};
 /// The configuration keys of every stage in the table.
 #[must_use]
 pub fn stage_keys() -> Vec<StageKeys> {
-    let keys = |stage: &StageDef| StageKeys {
-        name: stage.name,
-        group: stage.group,
-        keys: stage.keys,
-    };
+    let keys =
+        |stage: &StageDef| StageKeys { name: stage.name, group: stage.group, keys: stage.keys };
     TABLE.iter().map(keys).collect()
 }
 
