@@ -67,8 +67,8 @@ impl<K: Eq + Hash, V> Lookup<K, V> {
     }
 }
 
-/// Where in a list the value of a key stands, for values that hold their keys themselves: five bytes
-/// each instead of a second copy of the key.
+/// Where in a list the value of a key stands, for values that hold their keys themselves: five
+/// bytes each instead of a second copy of the key.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     table: HashTable<u32>,

@@ -226,9 +226,10 @@ impl Mistake {
     pub(super) fn bad_subject(place: Place, found: &str) -> Self {
         let hint = match found.split_once('@').filter(|_| found.starts_with("host:")) {
             Some((host, _)) => format!("without the sensor: {}", quoted(host)),
-            None => "an address, host:ADDRESS, user:NAME, a network such as 10.0.0.0/24, \
-                     or host: and user: with * in what follows"
-                .to_owned(),
+            None => {
+                "an address, a network, host:ADDRESS, user:NAME, or host: and user: with * after it"
+                    .to_owned()
+            }
         };
         Self { hint: Some(hint), ..Self::new(place, format!("{} names no entity", quoted(found))) }
     }

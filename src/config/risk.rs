@@ -1,7 +1,7 @@
 //! Tests of `[risk]`: half-lives, budgets, and criticality with its files.
 //!
-//! Here belong mistakes that need more than one line or file to be seen. Those of single values belong
-//! to `tests`.
+//! Here belong mistakes that need more than one line or file to be seen. Those of single values
+//! belong to `tests`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,13 +73,13 @@ pipeline.toml:17:7: risk.budget.web must be from 0 to 100, not 101
 pipeline.toml:19:13: stage.http-oddities.half_life must be a duration, not 30
     hint: a whole number and one of ms, s, m, h, d, such as "90s"
 pipeline.toml:4:1: "10.0.0.0/33" names no entity
-    hint: an address, host:ADDRESS, user:NAME, a network such as 10.0.0.0/24, or host: and user: with * in what follows
+    hint: an address, a network, host:ADDRESS, user:NAME, or host: and user: with * after it
 pipeline.toml:8:1: "host:10.0.0.4@sensor-1" names no entity
     hint: without the sensor: "host:10.0.0.4"
 pipeline.toml:10:1: "host:10.0.0.5" has criticality 3.000 here and 2.000 at pipeline.toml:9
     hint: keep one of the two
 pipeline.toml:13:1: "alice" names no entity
-    hint: an address, host:ADDRESS, user:NAME, a network such as 10.0.0.0/24, or host: and user: with * in what follows
+    hint: an address, a network, host:ADDRESS, user:NAME, or host: and user: with * after it
 "#,
     );
 }

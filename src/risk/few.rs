@@ -92,7 +92,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_short_list(steps in proptest::collection::vec((any::<bool>(), 0..8_usize), 0..40)) {
+        fn it_is_a_short_list(
+            steps in proptest::collection::vec((any::<bool>(), 0..8_usize), 0..40),
+        ) {
             let (mut few, mut list) = (Few::default(), Vec::new());
             for (n, (is_new, at)) in steps.into_iter().enumerate() {
                 if is_new && at <= list.len() {

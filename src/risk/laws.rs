@@ -231,7 +231,8 @@ fn each_module_has_its_half_life() {
     let policy = Policy::new(modules, &BTreeMap::new(), Criticality::default(), 10);
     let mut ledger = Ledger::new(policy);
     let found = check(&mut ledger, "0 1 0 1000000\n0 1 1 1000000", 7 * 24 * 60);
-    // After an hour a half of the 60 and nearly all of the 40 is left; after a week a half of the 40.
+    // After an hour a half of the 60 and nearly all of the 40 is left; after a week a half of
+    // the 40.
     assert!(found.contains("\n59 0.0.0.1 ") && found.contains("-> 70.1"), "{found}");
     let last = found.lines().last().unwrap();
     assert!(last.starts_with("10079 ") && last.contains("-> 20.001"), "{last}");
@@ -405,7 +406,8 @@ proptest! {
         let mut all = items.clone();
         all.push((more.0, 1, more.1, more.2));
         // A decay in two steps rounds a value by up to one part per million.
-        let weights: u64 = policy.modules.iter().map(|module| module.weight.0 / 1_000_000 + 1).sum();
+        let points = |module: &Module| module.weight.0 / 1_000_000 + 1;
+        let weights: u64 = policy.modules.iter().map(points).sum();
         let most = policy.criticality.of(&host(1)).times(Points(weights)).0 + 1;
         for (before, after) in scores(&items).iter().zip(scores(&all)) {
             prop_assert!(after + most >= *before, "{} {}", before, after);

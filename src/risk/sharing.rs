@@ -1,8 +1,8 @@
 //! The sharing rule: what each part gives where several together may not be what they add up to.
 //!
-//! There is one, for a group above its budget, for a criticality beside 1, and for a score above 100:
-//! each part keeps its proportion, rounded down; what is left by rounding goes, a millionth each, to
-//! those that lost most by it, of equals to the first.
+//! There is one, for a group above its budget, for a criticality beside 1, and for a score above
+//! 100: each part keeps its proportion, rounded down; what is left by rounding goes, a millionth
+//! each, to those that lost most by it, of equals to the first.
 
 use crate::base::score::Points;
 

@@ -3,8 +3,8 @@
 //! A *value* is a fraction in [0, 1] at the minute of its last evidence; at any later minute it is
 //! decayed to it in one step, from the same numbers, whenever it is asked for. The values of all
 //! entities stand in one list, each in a place of the same size, so that a million entities take as
-//! much as they need and nothing is allocated for a piece of evidence. Not here: what values come to
-//! (`account`).
+//! much as they need and nothing is allocated for a piece of evidence. Not here: what values come
+//! to (`account`).
 
 use std::num::NonZeroU32;
 
