@@ -1,6 +1,6 @@
 //! The tables of docs/benchmarks.md: `make bench`; `make bench-small` runs each once on few records;
-//! `cargo bench --bench speed -- --parsers` leaves the replays out, `-- --profile [json]` only parses,
-//! for a profiler.
+//! `cargo bench --bench speed -- --parsers` leaves the replays out, `-- --risk` runs the ledger alone,
+//! `-- --profile [json]` only parses, for a profiler.
 //!
 //! Ratios inside one run are what counts: every contender reads the same bytes in the same process,
 //! turn by turn, and the median of its turns is taken.
@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its tables")]
 #![expect(clippy::disallowed_methods, reason = "a bench asks the clock")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::hint::black_box;
@@ -16,9 +17,14 @@ use std::process::Command;
 use std::time::Instant;
 
 use serde::Deserialize;
+use zeek_ueba::base::address::Addr;
+use zeek_ueba::base::hash::Id;
 use zeek_ueba::base::limits::BATCH_ROWS_MAX;
-use zeek_ueba::record::Log;
+use zeek_ueba::base::score::{Factor, Points, Ppm};
+use zeek_ueba::base::time::{DAY, Minute};
 use zeek_ueba::record::schema::ColumnId;
+use zeek_ueba::record::{Entity, Log};
+use zeek_ueba::risk::{Bits, Criticality, Event, Ledger, Module, Policy, Subject};
 use zeek_ueba::zeek::{Parser, Settings, split};
 
 /// Every field of `conn`, owned, as a user of `csv` or `serde_json` would have it.
@@ -384,7 +390,112 @@ fn replays(rows: &[u64]) {
     fs::remove_dir_all(directory).expect("the bench's own directory");
 }
 
+/// Updates of one minute: below `PENDING_MAX` entities and modules, so that none is refused.
+const UPDATES: u64 = 40_000;
+
+/// Weights of the modules in the bench of the ledger.
+const WEIGHTS: [u64; 3] = [60, 40, 25];
+
+fn ledger(entities: u64) -> Ledger {
+    let module = |(name, weight): (&&'static str, u64)| Module {
+        name,
+        group: name,
+        weight: Points(weight * Points::ONE.0),
+        half_life_us: DAY,
+        is_enabled: true,
+    };
+    let modules = ["a", "b", "c"].iter().zip(WEIGHTS).map(module).collect();
+    // It is looked up, and leaves the scores as they are.
+    let net = Subject::parse("10.8.0.0/13").expect("a network");
+    let criticality = Criticality::new([(net, Factor::ONE)]);
+    Ledger::new(Policy::new(modules, &BTreeMap::new(), criticality, entities as usize))
+}
+
+/// What a process takes of memory, in bytes.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("procfs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
+}
+
+/// Seconds that this thread has had a core, whatever else runs on the machine.
+fn on_core() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("procfs");
+    let nanoseconds = text.split(' ').next().and_then(|first| first.parse::<f64>().ok());
+    nanoseconds.expect("a number") / 1e9
+}
+
+/// Gives `entities` accounts `each` updates, minute by minute, and prints a row; `run` of them in a
+/// row are of one entity and minute. Only the ledger's own work is timed: adding, and closing with
+/// all that became due in that minute.
+fn risk_run(entities: u64, each: u64, run: u64) {
+    let before = resident();
+    let mut ledger = ledger(entities);
+    let (mut state, mut seconds, mut told, mut updates) = (1_u64, 0.0, 0_u64, 0_u64);
+    let (mut batch, mut changes) = (Vec::new(), Vec::new());
+    for minute in 0..(entities * each).div_ceil(UPDATES) {
+        for n in 0..UPDATES {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let r = state >> 24;
+            // Every entity in turn, in an order without pattern.
+            let turn = (minute * UPDATES + n) / run;
+            let number = turn.wrapping_mul(7_919 * 104_729) % entities;
+            let uid = format!("C{r:017x}");
+            let id = Id((u128::from(r) << 64 | u128::from(state)).to_be_bytes());
+            let event = Event { time: Minute(minute as i64).end(), uid: uid.as_str().into(), id };
+            let bits = Bits::of(Ppm::new((r % 500_000) as u32));
+            let entity = Entity::Host(Addr::v4(0x0a00_0000 + number as u32));
+            batch.push((entity, (r / 500_000 % 3) as usize, bits, event));
+        }
+        let start = on_core();
+        for (entity, module, bits, event) in batch.drain(..) {
+            ledger.add(Minute(minute as i64), entity, module, bits, event);
+        }
+        while ledger.close(Minute(minute as i64), &mut changes) {
+            told += changes.len() as u64;
+            changes.clear();
+        }
+        seconds += on_core() - start;
+        told += changes.len() as u64;
+        updates += UPDATES;
+        changes.clear();
+    }
+    assert_eq!((ledger.dropped(), ledger.evicted()), (0, 0), "every update counted");
+    let bytes = resident().saturating_sub(before) as f64;
+    let (count, rate) = (ledger.entities() as u64, updates as f64 / seconds / 1e6);
+    println!(
+        "| {count} | {each} | {run} | {rate:.2} | {told} | {:.0} | {:.0} |",
+        bytes / count as f64,
+        bytes / f64::from(1 << 20),
+    );
+}
+
+/// The ledger, each row in a process of its own, whose memory nobody else has used.
+fn risk(sizes: &[u64]) {
+    println!("\nrisk: one core, three modules, half-lives of a day\n");
+    println!(
+        "| entities | updates of each | in a row | M updates/s | documents | bytes per entity | MiB |\n\
+         |---|---|---|---|---|---|---|"
+    );
+    for entities in sizes {
+        for (each, run) in [(1, 1), (6, 1), (24, 1), (24, 8)] {
+            let program = std::env::current_exe().expect("this program");
+            let args = [*entities, each, run].map(|number| number.to_string());
+            let status = Command::new(program).arg("--risk-run").args(args).status();
+            assert!(status.expect("a process").success());
+        }
+    }
+}
+
 fn main() {
+    let numbers: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    if let (true, [entities, each, run]) =
+        (std::env::args().any(|arg| arg == "--risk-run"), numbers.as_slice())
+    {
+        return risk_run(*entities, *each, *run);
+    }
     let has = |name: &str| std::env::args().any(|arg| arg == name);
     if has("--profile") {
         // For a profiler or a counter of instructions: this parser alone, over and over.
@@ -393,11 +504,15 @@ fn main() {
         for _ in 0..20 {
             black_box(parse(bytes.as_bytes()));
         }
+    } else if has("--risk") {
+        risk(&[100_000, 1_000_000]);
     } else if has("--small") {
         parsers(20_000, 1);
+        risk(&[10_000]);
         replays(&[20_000]);
     } else {
         parsers(1_000_000, 7);
+        risk(&[100_000, 1_000_000]);
         if !has("--parsers") {
             replays(&[1_000_000, 5_000_000, 20_000_000]);
         }

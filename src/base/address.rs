@@ -82,6 +82,16 @@ impl Addr {
         if self.as_v4().is_some() { self } else { Self(self.0 & !(u64::MAX as u128)) }
     }
 
+    /// Its first `bits` bits, of 128; those of IPv4 are the last 32.
+    #[must_use]
+    pub const fn network(self, bits: u8) -> Self {
+        if bits == 0 {
+            return Self(0);
+        }
+        let mask = u128::MAX << 128_u32.saturating_sub(bits as u32);
+        Self(self.0 & mask)
+    }
+
     /// 16 bytes, for keys and hashes.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {

@@ -23,7 +23,7 @@ pub struct KeyDef {
     /// The default as a TOML literal; `None` leaves the key unset.
     pub default: Option<&'static str>,
     /// The TOML literal shown commented out where there is no default, else empty. For a
-    /// [`Kind::TextMap`] it is one whole line of the table.
+    /// [`Kind::TextMap`] and a [`Kind::RealMap`] it is one whole line of the table.
     pub example: &'static str,
     /// One line of explanation, shown above the key.
     pub doc: &'static str,
@@ -72,6 +72,21 @@ pub enum Kind {
     CidrList,
     /// A table of the user's own keys, each with a text.
     TextMap,
+    /// A table of the user's own keys, each with a number.
+    RealMap {
+        /// Least value allowed.
+        min: f64,
+        /// Greatest value allowed.
+        max: f64,
+    },
+}
+
+impl Kind {
+    /// Whether it is a table of the user's own keys.
+    #[must_use]
+    pub const fn is_map(self) -> bool {
+        matches!(self, Self::TextMap | Self::RealMap { .. })
+    }
 }
 
 /// The value of a key, already checked against its [`Kind`].
@@ -95,6 +110,8 @@ pub enum Value {
     Cidrs(Vec<IpNet>),
     /// Of [`Kind::TextMap`].
     TextMap(BTreeMap<String, String>),
+    /// Of [`Kind::RealMap`]; all finite.
+    RealMap(BTreeMap<String, f64>),
 }
 
 /// Writes the value in one line, the same on every machine and for every way of spelling it.
@@ -110,6 +127,7 @@ impl fmt::Display for Value {
             Self::TextList(list) => write!(f, "{list:?}"),
             Self::Cidrs(list) => f.debug_list().entries(list.iter().map(Shown)).finish(),
             Self::TextMap(map) => write!(f, "{map:?}"),
+            Self::RealMap(map) => write!(f, "{map:?}"),
         }
     }
 }
@@ -143,6 +161,14 @@ impl Settings {
         let value = self.values.entry(name).or_insert_with(|| Value::TextMap(BTreeMap::new()));
         if let Value::TextMap(map) = value {
             map.insert(key.to_owned(), text);
+        }
+    }
+
+    /// Adds one line to the table of numbers that a key is.
+    pub fn extend_reals(&mut self, name: &'static str, key: &str, number: f64) {
+        let value = self.values.entry(name).or_insert_with(|| Value::RealMap(BTreeMap::new()));
+        if let Value::RealMap(map) = value {
+            map.insert(key.to_owned(), number);
         }
     }
 
@@ -225,6 +251,14 @@ impl Settings {
         match self.get(name) {
             Some(Value::TextMap(map)) => map,
             other => mismatch(name, "table of texts", other),
+        }
+    }
+
+    /// The value of a [`Kind::RealMap`].
+    pub fn reals(&self, name: &str) -> &BTreeMap<String, f64> {
+        match self.get(name) {
+            Some(Value::RealMap(map)) => map,
+            other => mismatch(name, "table of numbers", other),
         }
     }
 }

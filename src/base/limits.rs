@@ -73,6 +73,9 @@ pub const WINDOW_BYTES_MAX: usize = 64 << 20;
 /// must not fill the memory.
 pub const PENDING_MAX: usize = 50_000;
 
+/// Changes of scores handed out at once: at the end of an hour every entity has one.
+pub const CHANGES_MAX: usize = 4096;
+
 /// Findings remembered so that none alerts twice.
 pub const SUBJECTS_MAX: usize = 500_000;
 
@@ -130,3 +133,11 @@ pub const INCIDENTS_MAX: usize = 100_000;
 
 /// Alerts that may always go out in a day, whatever the number of hosts (contract).
 pub const ALERTS_A_DAY_MIN: u64 = 20;
+/// A file of criticalities beyond this is a mistake: a million lines with comments fit in.
+pub const CRITICALITY_BYTES_MAX: u64 = 64 << 20;
+
+/// Lines of criticality of all files: an inventory of a very large network, in about 100 MiB.
+pub const CRITICALITY_LINES_MAX: usize = 1_000_000;
+
+/// Patterns of names among them: every entity without a line of its own is held against each once.
+pub const CRITICALITY_PATTERNS_MAX: usize = 1000;

@@ -7,7 +7,9 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use hashbrown::HashTable;
 
 /// A hash map without iteration.
 #[derive(Clone, Debug)]
@@ -62,5 +64,91 @@ impl<K: Eq + Hash, V> Lookup<K, V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Where in a list the value of a key stands, for values that hold their keys themselves: five
+/// bytes each instead of a second copy of the key.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    table: HashTable<u32>,
+    state: RandomState,
+}
+
+impl Places {
+    /// The place of `key`; `key_at` says which key stands at a place.
+    pub fn get<'a, K: Eq + Hash + 'a>(
+        &self,
+        key: &K,
+        key_at: impl Fn(u32) -> Option<&'a K>,
+    ) -> Option<u32> {
+        self.table.find(self.state.hash_one(key), |at| key_at(*at) == Some(key)).copied()
+    }
+
+    /// Adds the place of a key that has none; `key_at` knows it already.
+    pub fn insert<'a, K: Eq + Hash + 'a>(
+        &mut self,
+        key: &K,
+        at: u32,
+        key_at: impl Fn(u32) -> Option<&'a K>,
+    ) {
+        let Self { table, state } = self;
+        table.insert_unique(state.hash_one(key), at, |at| {
+            key_at(*at).map_or(0, |key| state.hash_one(key))
+        });
+    }
+
+    /// Removes the place of `key`; `key_at` knows it still.
+    pub fn remove<'a, K: Eq + Hash + 'a>(
+        &mut self,
+        key: &K,
+        key_at: impl Fn(u32) -> Option<&'a K>,
+    ) {
+        let hash = self.state.hash_one(key);
+        if let Ok(entry) = self.table.find_entry(hash, |at| key_at(*at) == Some(key)) {
+            entry.remove();
+        }
+    }
+
+    /// Forgets all of them, and keeps the room.
+    pub fn clear(&mut self) {
+        self.table.clear();
+    }
+
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_follow_their_keys() {
+        let mut list: Vec<Option<String>> = Vec::new();
+        let mut places = Places::default();
+        for n in 0..1000_u32 {
+            list.push(Some(n.to_string()));
+            let key_at = |at: u32| list[at as usize].as_ref();
+            places.insert(&n.to_string(), n, key_at);
+        }
+        for n in (0..1000).step_by(3) {
+            places.remove(&n.to_string(), |at| list[at as usize].as_ref());
+            list[n as usize] = None;
+        }
+        for n in 0..1100_u32 {
+            let found = places.get(&n.to_string(), |at| list[at as usize].as_ref());
+            assert_eq!(found, (n % 3 != 0 && n < 1000).then_some(n), "{n}");
+        }
+        assert_eq!(places.len(), 666);
     }
 }

@@ -55,6 +55,53 @@ impl fmt::Display for Points {
     }
 }
 
+/// By how much a risk counts, in thousandths: from 0.1 to 10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Factor(u32);
+
+impl Factor {
+    /// 0.1.
+    pub const MIN: Self = Self(100);
+    /// 1.0.
+    pub const ONE: Self = Self(1000);
+    /// 10.0.
+    pub const MAX: Self = Self(10_000);
+
+    /// `thousandths`, held inside the range.
+    #[must_use]
+    pub const fn new(thousandths: u32) -> Self {
+        match thousandths {
+            0..100 => Self::MIN,
+            100..=10_000 => Self(thousandths),
+            _ => Self::MAX,
+        }
+    }
+
+    /// Millionths.
+    #[must_use]
+    pub const fn millionths(self) -> u64 {
+        self.0 as u64 * 1000
+    }
+
+    /// So many times `points`, rounded down.
+    #[must_use]
+    pub const fn times(self, points: Points) -> Points {
+        Points(points.0 * self.0 as u64 / 1000)
+    }
+}
+
+impl Default for Factor {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +111,14 @@ mod tests {
         assert_eq!(Ppm::new(12_300).to_string(), "0.012300");
         assert_eq!(Ppm::new(2_000_000).to_string(), "1.000000");
         assert_eq!(Points(73_200_000).to_string(), "73.200000");
+    }
+
+    #[test]
+    fn factors() {
+        for (thousandths, text) in [(0, "0.100"), (1500, "1.500"), (u32::MAX, "10.000")] {
+            assert_eq!(Factor::new(thousandths).to_string(), text);
+        }
+        assert_eq!(Factor::new(1500).times(Points(3)), Points(4));
+        assert_eq!(Factor::default().times(Points::MAX), Points::MAX);
     }
 }

@@ -6,7 +6,7 @@ use crate::stage::{Build, TABLE};
 use super::exit::Exit;
 use super::{Failed, print};
 
-/// Prints every stage: kind, logs and columns, techniques, keys with their defaults.
+/// Prints every stage: kind, logs and columns, group, techniques, keys with their defaults.
 pub(super) fn run() -> Result<Exit, Failed> {
     print(&text())?;
     Ok(Exit::Done)
@@ -25,6 +25,7 @@ fn text() -> String {
                 stage.columns(log).iter().map(|column| log.column_name(*column)).collect();
             line!(out, "  reads {log}: {}", columns.join(", "));
         }
+        line!(out, "  group {}", stage.group);
         for technique in stage.techniques {
             line!(out, "  technique {} {}", technique.id, technique.name);
         }

@@ -130,9 +130,9 @@ impl Mistake {
     }
 
     /// A name with a dot in it that was not quoted, in a table of the user's own names.
-    pub(super) fn unquoted_dot(place: Place, key: &str) -> Self {
+    pub(super) fn unquoted_dot(place: Place, key: &str, wanted: &str) -> Self {
         let hint = Some("a name with a dot in it stands in quotes: \"a.b\"".to_owned());
-        Self { hint, ..Self::wrong_type(place, key, "text", "a table") }
+        Self { hint, ..Self::wrong_type(place, key, wanted, "a table") }
     }
 
     /// A value of another type; both types come with their article.
@@ -240,10 +240,45 @@ impl Mistake {
         Self { hint: Some(did_you_mean(near)), ..Self::new(place, message) }
     }
 
+    /// A line of criticality that speaks of nobody.
+    pub(super) fn bad_subject(place: Place, found: &str) -> Self {
+        let hint = match found.split_once('@').filter(|_| found.starts_with("host:")) {
+            Some((host, _)) => format!("without the sensor: {}", quoted(host)),
+            None => {
+                "an address, a network, host:ADDRESS, user:NAME, or host: and user: with * after it"
+                    .to_owned()
+            }
+        };
+        Self { hint: Some(hint), ..Self::new(place, format!("{} names no entity", quoted(found))) }
+    }
+
+    /// Two lines that give one entity two values.
+    pub(super) fn disagree(
+        place: Place,
+        whom: &str,
+        here: &str,
+        other: &str,
+        there: &Place,
+    ) -> Self {
+        let Place { file, line, .. } = there;
+        let at = if *line > 0 { format!("{file}:{line}") } else { file.clone() };
+        let message = format!("{} has criticality {here} here and {other} at {at}", quoted(whom));
+        Self { hint: Some("keep one of the two".to_owned()), ..Self::new(place, message) }
+    }
+
     /// Stands for the mistakes beyond the greatest number that is shown.
-    pub(super) fn and_more(file: &str) -> Self {
+    fn and_more(file: &str) -> Self {
         let message = format!("more than {MISTAKES_MAX} mistakes, the rest is not shown");
         Self::new(Place::whole(file), message)
+    }
+
+    /// No more than help somebody.
+    pub(super) fn bounded(mut mistakes: Vec<Self>, file: &str) -> Vec<Self> {
+        if mistakes.len() > MISTAKES_MAX {
+            mistakes.truncate(MISTAKES_MAX);
+            mistakes.push(Self::and_more(file));
+        }
+        mistakes
     }
 
     fn new(place: Place, message: String) -> Self {

@@ -6,12 +6,15 @@
 mod allow;
 #[cfg(test)]
 mod allow_tests;
+mod criticality;
 mod diagnose;
 #[cfg(test)]
 mod hostile;
 mod plan;
 mod raw;
 mod read;
+#[cfg(test)]
+mod risk;
 mod schema;
 #[cfg(test)]
 mod shipped;
@@ -89,7 +92,8 @@ fn text(path: &Path, file: &str, bytes_max: u64) -> Result<String, Mistake> {
     })
 }
 
-/// Resolves a text that was read from `file`.
+/// Resolves a text that was read from `file`; of other files it reads those that the text names in
+/// `risk.criticality_csv`.
 ///
 /// # Errors
 /// Every mistake, in the order of the text.
@@ -104,6 +108,10 @@ pub fn resolve(
     for item in sets {
         raw.overlay(item);
     }
-    let tables = read::read(&raw, &Schema::new(stages))?;
-    Ok(Plan::new(&tables, stages))
+    let (tables, mut mistakes) = read::read(&raw, &Schema::new(stages));
+    let criticality = criticality::read(&raw, &tables["risk"], &mut mistakes);
+    if mistakes.is_empty() {
+        return Ok(Plan::new(&tables, stages, criticality));
+    }
+    Err(Mistake::bounded(mistakes, file))
 }

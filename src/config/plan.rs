@@ -10,10 +10,11 @@ use ipnet::IpNet;
 use super::read::{Tables, distinct, network, parse_redact};
 use super::schema::StageKeys;
 use crate::base::keys::{Settings, Value};
+use crate::base::score::Points;
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
-use crate::risk::AllowList;
+use crate::risk::{AllowList, Criticality};
 use crate::sink::{Secret, elasticsearch, kafka};
 use crate::stage::{Role, RolePolicy};
 
@@ -64,6 +65,10 @@ pub struct Plan {
     pub incident_quiet_us: i64,
     /// `risk.alerts_per_day`.
     pub alerts_per_day: u64,
+    /// `[risk.criticality]` and the files of `risk.criticality_csv`.
+    pub criticality: Criticality,
+    /// `[risk.budget]`, by the group of stages.
+    pub budgets: BTreeMap<String, Points>,
     /// `sink.ndjson.dir`, where that sink is on.
     pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
@@ -97,18 +102,19 @@ pub struct StagePlan {
     pub weight_micro: u64,
     /// `alert`, in parts per million.
     pub alert_ppm: u32,
+    /// `half_life`, or else that of `[risk]`, in microseconds.
+    pub half_life_us: i64,
     /// All of its keys.
     pub settings: Settings,
 }
 
 impl Plan {
     /// Puts the tables together, which hold a value for every key that has a default.
-    pub(super) fn new(tables: &Tables, stages: &[StageKeys]) -> Self {
+    pub(super) fn new(tables: &Tables, stages: &[StageKeys], criticality: Criticality) -> Self {
         let (sensor, source) = (&tables["sensor"], &tables["source"]);
         let (event, entity) = (&tables["event"], &tables["entity"]);
-        let state = &tables["state"];
-        let risk = &tables["risk"];
-        let micro = |key: &str| (risk.real(key) * 1e6).round() as u64;
+        let (risk, state) = (&tables["risk"], &tables["state"]);
+        let micro = |key: &str| points(risk.real(key)).0;
         let kafka = kafka(&tables["sink.kafka"]);
         let elasticsearch = elasticsearch(&tables["sink.elasticsearch"]);
         let is_alone = kafka.is_none() && elasticsearch.is_none();
@@ -147,6 +153,12 @@ impl Plan {
             risk_rearm_micro: micro("alert").saturating_sub(micro("hysteresis")),
             incident_quiet_us: risk.micros("incident_quiet"),
             alerts_per_day: risk.integer("alerts_per_day").unsigned_abs(),
+            criticality,
+            budgets: risk
+                .reals("budget")
+                .iter()
+                .map(|(name, it)| (name.clone(), points(*it)))
+                .collect(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),
@@ -184,6 +196,12 @@ impl Plan {
             self.roles.configured,
             self.half_life_us
         );
+        if !self.criticality.is_empty() {
+            text.push_str(&format!("risk.criticality {}\n", self.criticality.id()));
+        }
+        for (group, points) in &self.budgets {
+            text.push_str(&format!("risk.budget.{group} {points}\n"));
+        }
         for stage in &self.stages {
             for (key, value) in stage.settings.iter() {
                 text.push_str(&format!("stage.{}.{key} {value}\n", stage.name));
@@ -203,6 +221,10 @@ fn roles(entity: &Settings) -> RolePolicy {
             .collect(),
         clients: usize::try_from(clients).unwrap_or_default(),
     }
+}
+
+fn points(number: f64) -> Points {
+    Points((number * 1e6).round() as u64)
 }
 
 /// A sink is on when it is said where its servers are.
@@ -261,12 +283,14 @@ fn optional<'a>(table: &'a Settings, key: &str) -> Option<&'a str> {
 impl StagePlan {
     fn new(stage: &StageKeys, tables: &Tables) -> Self {
         let settings = tables[&format!("stage.{}", stage.name)].clone();
-        let millionths = |key: &str| (settings.real(key) * 1e6).round();
+        let has_own = settings.get("half_life").is_some();
+        let half_life = if has_own { &settings } else { &tables["risk"] };
         Self {
             name: stage.name,
             enabled: settings.flag("enabled"),
-            weight_micro: millionths("weight") as u64,
-            alert_ppm: millionths("alert") as u32,
+            weight_micro: points(settings.real("weight")).0,
+            alert_ppm: (settings.real("alert") * 1e6).round() as u32,
+            half_life_us: half_life.micros("half_life"),
             settings,
         }
     }

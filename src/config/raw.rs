@@ -141,11 +141,7 @@ impl<'a> Raw<'a> {
         }
         // Those without a position come from the command line, which is laid over the file.
         mistakes.sort_by_key(|m| (m.line == 0, m.line, m.column));
-        if mistakes.len() > MISTAKES_MAX {
-            mistakes.truncate(MISTAKES_MAX);
-            mistakes.push(Mistake::and_more(self.file));
-        }
-        Err(mistakes)
+        Err(Mistake::bounded(mistakes, self.file))
     }
 
     /// Keeps one error of each line, and none after an open bracket or quote: all that follows

@@ -25,8 +25,8 @@ const SENSOR_ID_BYTES_MAX: usize = 128;
 /// The values of every table of the schema by the name of the table.
 pub(super) type Tables = BTreeMap<String, Settings>;
 
-/// Reads all entries; defaults stand in for what was not given.
-pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> Result<Tables, Vec<Mistake>> {
+/// Reads all entries; defaults stand in for what was not given, and for mistakes.
+pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> (Tables, Vec<Mistake>) {
     let mut reader = Reader { raw, mistakes: raw.syntax.clone() };
     let mut tables = reader.defaults(schema);
     if !raw.lost {
@@ -37,8 +37,10 @@ pub(super) fn read(raw: &Raw<'_>, schema: &Schema) -> Result<Tables, Vec<Mistake
             reader.entry(schema, entry, &mut tables);
         }
     }
-    raw.all(reader.mistakes)?;
-    Ok(tables)
+    let mut mistakes = reader.mistakes;
+    // Those without a position come from the command line, which is laid over the file.
+    mistakes.sort_by_key(|m| (m.line == 0, m.line, m.column));
+    (tables, mistakes)
 }
 
 /// An entry of `event.redact`, where it names a field.
@@ -155,6 +157,12 @@ impl<'a> Reader<'a> {
             }
             Slot::MapEntry(section, key) => {
                 let settings = tables.entry(section.name.clone()).or_default();
+                if key.name == "budget" && !schema.groups.contains(&name.as_str()) {
+                    let known = schema.groups.iter().map(|group| (*group).to_owned()).collect();
+                    let place = self.raw.place(entry.key_at);
+                    self.push(Mistake::unknown_key(place, name, "risk.budget", known, &[]));
+                    return;
+                }
                 self.map_entry(&path(), key, entry, settings);
             }
             Slot::Unknown(table) if is_table => {
@@ -172,13 +180,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One line of a table of texts.
+    /// One line of a table of the user's own keys.
     fn map_entry(&mut self, label: &str, key: &KeyDef, entry: &Entry, to: &mut Settings) {
         let Some(name) = entry.path.last() else { return };
         if matches!(entry.value.node, Node::Table) {
             // A dotted key without quotes reads as a table within the table.
             let place = self.raw.place(entry.key_at);
-            self.push(Mistake::unquoted_dot(place, label));
+            self.push(Mistake::unquoted_dot(place, label, wanted_line(key.kind)));
+            return;
+        }
+        if let Kind::RealMap { min, max } = key.kind {
+            let target = Target { label, kind: Kind::Real { min, max } };
+            if let Some(Value::Real(number)) = self.value(target, &entry.value) {
+                to.extend_reals(key.name, name, number);
+            }
             return;
         }
         let target = Target { label, kind: Kind::Text };
@@ -212,6 +227,7 @@ impl<'a> Reader<'a> {
             (Kind::CidrList, Node::List(items)) => return self.networks(label, items),
             // Its entries follow one by one; an empty table has none.
             (Kind::TextMap, Node::Table) => return Some(Value::TextMap(BTreeMap::new())),
+            (Kind::RealMap { .. }, Node::Table) => return Some(Value::RealMap(BTreeMap::new())),
             _ => return self.number(target, literal),
         }
         None
@@ -467,5 +483,14 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::TextList => "a list of texts",
         Kind::CidrList => "a list of networks",
         Kind::TextMap => "a table of texts",
+        Kind::RealMap { .. } => "a table of numbers",
+    }
+}
+
+/// What a line of such a table wants.
+fn wanted_line(kind: Kind) -> &'static str {
+    match kind {
+        Kind::RealMap { .. } => "a number",
+        _ => "text",
     }
 }

@@ -11,7 +11,9 @@ use crate::base::time::{DAY, MINUTE};
 pub struct StageKeys {
     /// The name of the stage, in `kebab-case`.
     pub name: &'static str,
-    /// All keys of its table. `enabled`, `weight` and `alert` are always among them.
+    /// Its group, whose budget `[risk.budget]` may set.
+    pub group: &'static str,
+    /// All keys of its table. `enabled`, `weight`, `alert` and `half_life` are always among them.
     pub keys: &'static [KeyDef],
 }
 
@@ -209,7 +211,7 @@ const RISK: &[KeyDef] = &[
         kind: Kind::Duration { min_us: MINUTE, max_us: 3650 * DAY },
         default: Some(r#""24h""#),
         example: "",
-        doc: "time in which the risk score of an entity falls to a half",
+        doc: "time in which what a stage found falls to a half, where the stage has no time of its own",
     },
     KeyDef {
         name: "alert",
@@ -245,6 +247,30 @@ const RISK: &[KeyDef] = &[
         default: None,
         example: r#""/etc/zeek-ueba/allow.toml""#,
         doc: "file of what neither alerts nor counts (docs/allow-lists.md); SIGHUP reads it again",
+    },
+    KeyDef {
+        name: "criticality_csv",
+        kind: Kind::TextList,
+        default: Some("[]"),
+        example: "",
+        doc: "CSV files with the columns entity,criticality[,comment]; entities as in [risk.criticality]",
+    },
+    KeyDef {
+        name: "criticality",
+        kind: Kind::RealMap { min: 0.1, max: 10.0 },
+        default: Some("{}"),
+        example: r#""10.0.0.0/24" = 2.0"#,
+        doc: concat!(
+            "by how much a risk counts, 0.1 to 10: of an address, host:..., user:..., a network, ",
+            "or host: and user: with *; the most specific line counts, docs/risk.md"
+        ),
+    },
+    KeyDef {
+        name: "budget",
+        kind: Kind::RealMap { min: 0.0, max: 100.0 },
+        default: Some("{}"),
+        example: r#""web" = 30"#,
+        doc: "points that the stages of a group add together at most; else their greatest weight",
     },
 ];
 
@@ -507,6 +533,8 @@ pub(super) struct Section {
 /// All tables of one program: the fixed ones and one for each stage.
 pub(super) struct Schema {
     pub(super) sections: Vec<Section>,
+    /// The groups of stages, each once.
+    pub(super) groups: Vec<&'static str>,
 }
 
 /// Where a path of keys leads.
@@ -515,7 +543,7 @@ pub(super) enum Slot<'a> {
     Section,
     /// A key of the schema.
     Key(&'a Section, &'static KeyDef),
-    /// The user's own key in a [`Kind::TextMap`].
+    /// The user's own key in a table of such keys.
     MapEntry(&'a Section, &'static KeyDef),
     /// Nowhere, while the table around it is known. Empty at the top level.
     Unknown(String),
@@ -526,9 +554,15 @@ pub(super) enum Slot<'a> {
 impl Schema {
     pub(super) fn new(stages: &[StageKeys]) -> Self {
         let fixed = SECTIONS.iter().map(|(name, keys)| Section { name: (*name).into(), keys });
+        let mut groups = Vec::new();
+        for stage in stages {
+            if !groups.contains(&stage.group) {
+                groups.push(stage.group);
+            }
+        }
         let stages =
             stages.iter().map(|s| Section { name: format!("stage.{}", s.name), keys: s.keys });
-        Self { sections: fixed.chain(stages).collect() }
+        Self { sections: fixed.chain(stages).collect(), groups }
     }
 
     /// Where the path leads.
@@ -545,7 +579,7 @@ impl Schema {
         }
         let map = parent.split_last().and_then(|(name, table)| self.key(table, name));
         match map {
-            Some((section, key)) if key.kind == Kind::TextMap => Slot::MapEntry(section, key),
+            Some((section, key)) if key.kind.is_map() => Slot::MapEntry(section, key),
             _ => Slot::Below,
         }
     }

@@ -4,7 +4,7 @@
 
 use super::schema::SECTIONS;
 use super::{StageKeys, resolve};
-use crate::base::keys::{KeyDef, Kind};
+use crate::base::keys::KeyDef;
 use crate::stage::TABLE;
 
 const SHIPPED: &str = include_str!("../../pipeline.toml");
@@ -54,9 +54,9 @@ fn the_tables_are_well_formed() {
             let label = format!("{section}.{}", key.name);
             assert!(keys.iter().skip(index + 1).all(|k| k.name != key.name), "{label} twice");
             assert!(!key.doc.is_empty() && !key.doc.contains('\n'), "{label}: doc in one line");
-            let needs_example = key.default.is_none() || matches!(key.kind, Kind::TextMap);
+            let needs_example = key.default.is_none() || key.kind.is_map();
             assert_eq!(needs_example, !key.example.is_empty(), "{label}: example");
-            let is_map = matches!(key.kind, Kind::TextMap);
+            let is_map = key.kind.is_map();
             if !is_map && key.default.is_none() {
                 let item = format!("{label}={}", key.example);
                 assert!(
@@ -72,13 +72,17 @@ fn the_tables_are_well_formed() {
 fn explains(section: &str, key: &KeyDef) {
     let doc = format!("# {}", key.doc);
     let wanted = match (key.kind, key.default) {
-        (Kind::TextMap, _) => format!("[{section}.{}]", key.name),
+        (kind, _) if kind.is_map() => format!("[{section}.{}]", key.name),
         (_, Some(default)) => format!("{} = {default}", key.name),
         (_, None) => format!("# {} = {}", key.name, key.example),
     };
     let all = lines();
+    // The second table of a user's own keys stands behind the first one.
+    let is_within = |name: &str| {
+        name.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     let found = all.windows(2).any(|pair| match pair {
-        [(before, above), (_, line)] => *before == section && *above == doc && *line == wanted,
+        [(before, above), (_, line)] => is_within(before) && *above == doc && *line == wanted,
         _ => false,
     });
     assert!(found, "[{section}] lacks these two lines:\n{doc}\n{wanted}");
@@ -90,7 +94,7 @@ fn explains(section: &str, key: &KeyDef) {
 
 /// Tables of texts are written with a header of their own.
 fn map_header(section: &str, key: &KeyDef) -> Option<&'static str> {
-    let is_map = matches!(key.kind, Kind::TextMap);
+    let is_map = key.kind.is_map();
     let header = format!("[{section}.{}]", key.name);
     let line = SHIPPED.lines().find(|line| is_map && *line == header)?;
     line.strip_prefix('[')?.strip_suffix(']')
@@ -109,7 +113,12 @@ fn lines() -> Vec<(&'static str, &'static str)> {
 }
 
 fn stages() -> Vec<StageKeys> {
-    TABLE.iter().map(|stage| StageKeys { name: stage.name, keys: stage.keys }).collect()
+    let keys = |stage: &crate::stage::StageDef| StageKeys {
+        name: stage.name,
+        group: stage.group,
+        keys: stage.keys,
+    };
+    TABLE.iter().map(keys).collect()
 }
 
 fn sections(stages: &[StageKeys]) -> Vec<(String, &'static [KeyDef])> {

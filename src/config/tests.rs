@@ -7,14 +7,15 @@ use crate::engine::Emit;
 use crate::record::Log;
 
 pub(super) const STAGES: &[StageKeys] = &[
-    StageKeys { name: "long-connection", keys: LONG_CONNECTION },
-    StageKeys { name: "http-oddities", keys: HTTP_ODDITIES },
+    StageKeys { name: "long-connection", group: "command-and-control", keys: LONG_CONNECTION },
+    StageKeys { name: "http-oddities", group: "web", keys: HTTP_ODDITIES },
 ];
 
 const LONG_CONNECTION: &[KeyDef] = &[
     enabled("score connections that stay open"),
     weight("40"),
     alert("0.6"),
+    HALF_LIFE,
     KeyDef {
         name: "max_open",
         kind: Kind::Integer { min: 1, max: 10_000_000 },
@@ -24,8 +25,12 @@ const LONG_CONNECTION: &[KeyDef] = &[
     },
 ];
 
-const HTTP_ODDITIES: &[KeyDef] =
-    &[enabled("score HTTP requests that no browser would send"), weight("25"), alert("0.5")];
+const HTTP_ODDITIES: &[KeyDef] = &[
+    enabled("score HTTP requests that no browser would send"),
+    weight("25"),
+    alert("0.5"),
+    HALF_LIFE,
+];
 
 const fn enabled(doc: &'static str) -> KeyDef {
     KeyDef { name: "enabled", kind: Kind::Flag, default: Some("true"), example: "", doc }
@@ -51,6 +56,14 @@ const fn alert(default: &'static str) -> KeyDef {
     }
 }
 
+const HALF_LIFE: KeyDef = KeyDef {
+    name: "half_life",
+    kind: Kind::Duration { min_us: 60_000_000, max_us: 86_400_000_000_000 },
+    default: None,
+    example: r#""24h""#,
+    doc: "time in which what it found falls to a half",
+};
+
 /// Resolves a text with `--set` items and compares all mistakes, one below the other.
 fn check_with(text: &str, sets: &[&str], expected: &str) {
     let sets: Vec<String> = sets.iter().map(|&item| item.to_owned()).collect();
@@ -61,7 +74,7 @@ fn check_with(text: &str, sets: &[&str], expected: &str) {
     assert_eq!(found.trim_end(), expected.trim_matches('\n').trim_end(), "\n{found}");
 }
 
-fn check(text: &str, expected: &str) {
+pub(super) fn check(text: &str, expected: &str) {
     check_with(text, &[], expected);
 }
 
@@ -69,7 +82,7 @@ pub(super) fn shown(mistakes: &[Mistake]) -> String {
     mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
 }
 
-fn plan(text: &str, sets: &[&str]) -> Plan {
+pub(super) fn plan(text: &str, sets: &[&str]) -> Plan {
     let sets: Vec<String> = sets.iter().map(|&item| item.to_owned()).collect();
     resolve(text, "pipeline.toml", &sets, STAGES).unwrap_or_else(|m| panic!("{}", shown(&m)))
 }
@@ -149,7 +162,7 @@ pipeline.toml:17:28: "htp.uri" does not name a field of a log
     hint: <log>.<field> or <log>.<field>:userinfo; logs: conn, open_conn, dns, http, files
 pipeline.toml:20:1: unknown key "wieght" in [stage.http-oddities]
     hint: did you mean "weight"?
-    known: enabled, weight, alert
+    known: enabled, weight, alert, half_life
 pipeline.toml:21:9: stage.http-oddities.alert must be from 0 to 1, not 1.5
 pipeline.toml:22:11: stage.http-oddities.enabled must be true or false, not text
 "#,
@@ -191,7 +204,7 @@ pipeline.toml:2:12: "5m" is not a value
 pipeline.toml:3:18: a value is missing
 pipeline.toml:5:1: unknown key "half_lfe" in [risk]
     hint: did you mean "half_life"?
-    known: half_life, alert, hysteresis, incident_quiet, alerts_per_day, allow_list
+    known: half_life, alert, hysteresis, incident_quiet, alerts_per_day, allow_list, criticality_csv, criticality, budget
 pipeline.toml:6:16: invalid basic string, expected `"`
 "#,
     );
@@ -384,7 +397,7 @@ pipeline.toml:2:7: entity.max must be from 1 to 100000000, not -1
     hint: a whole number and one of ms, s, m, h, d, such as "90s"
 --set stage.http-oddities.wieght: unknown key "wieght" in [stage.http-oddities]
     hint: did you mean "weight"?
-    known: enabled, weight, alert
+    known: enabled, weight, alert, half_life
 --set stage.dns-oddities.weight: unknown table [stage.dns-oddities]
     known: long-connection, http-oddities
 --set sensor.id: sensor.id must be text, not a whole number
@@ -393,7 +406,7 @@ pipeline.toml:2:7: entity.max must be from 1 to 100000000, not -1
     known: sensor, source, event, entity, risk, sink, http, state, stage
 --set risk: unknown key "half_live" in [risk]
     hint: did you mean "half_life"?
-    known: half_life, alert, hysteresis, incident_quiet, alerts_per_day, allow_list
+    known: half_life, alert, hysteresis, incident_quiet, alerts_per_day, allow_list, criticality_csv, criticality, budget
 "#,
     );
 }

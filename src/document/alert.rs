@@ -237,7 +237,7 @@ fn write_observed(observed: &Observed, out: &mut Vec<u8>) {
 }
 
 fn write_record(record: &RecordRef, out: &mut Vec<u8>) {
-    write_spot(record.source.log, &record.uid, &record.source.path, record.event_id(), out);
+    write_spot(record.source.log, record.uid.as_str(), &record.source.path, record.event_id(), out);
 }
 
 fn write_event(proof: &Event, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! The risk of an entity at the end of a minute: its score and what it is made of.
 
 use crate::base::hash::Id;
-use crate::base::score::{Points, Ppm};
+use crate::base::score::{Factor, Points, Ppm};
 use crate::base::time::Time;
 use crate::record::{Entity, Scope, Why};
 
@@ -41,6 +41,8 @@ pub struct RiskState<'a> {
     pub previous: Points,
     /// `Low`, `Moderate`, `High` or `Critical`.
     pub level: &'static str,
+    /// By how much the risk of this entity counts.
+    pub criticality: Factor,
     /// The modules, the greatest first.
     pub contributions: Vec<Contribution<'a>>,
 }
@@ -77,7 +79,9 @@ pub fn write_risk(state: &RiskState<'_>, scope: &Scope, sensor_id: &str, out: &m
     text::millionths(out, state.score.0);
     out.extend_from_slice(b",\"previous\":");
     text::millionths(out, state.previous.0);
-    out.extend_from_slice(b",\"criticality\":1.000000,\"contributions\":[");
+    out.extend_from_slice(b",\"criticality\":");
+    text::millionths(out, state.criticality.millionths());
+    out.extend_from_slice(b",\"contributions\":[");
     for (index, contribution) in state.contributions.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b"{\"module\":" } else { b",{\"module\":" });
         text::string(out, contribution.module.as_bytes(), false);

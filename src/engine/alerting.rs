@@ -277,7 +277,7 @@ impl Core {
                 let event = self.ledger.events(entity, share.module).find(|it| it.id == *id);
                 since = since.into_iter().chain(event.map(|event| event.time)).min();
                 let forgotten = || {
-                    let uid = event.map_or_else(String::new, |event| event.uid.clone());
+                    let uid = event.map_or_else(String::new, |event| event.uid.as_str().to_owned());
                     BehindRisk::Forgotten(uid, *id)
                 };
                 let spot = spots().find(|spot| spot.event_id == *id).cloned();
@@ -338,6 +338,7 @@ pub(super) mod tests {
     use crate::base::time::{DAY, HOUR, MINUTE};
     use crate::engine::{Identity, StagePlan};
     use crate::record::{Generation, Log, Names, RecordRef, Scope, Source};
+    use crate::risk::{Criticality, Module, Policy};
     use crate::stage::RolePolicy;
     use crate::stage::TABLE;
 
@@ -350,14 +351,19 @@ pub(super) mod tests {
 
     /// A core with two stages that alert from 0.2 and 0.4 on and weigh 60 and 40 points.
     fn core(alerts: AlertPolicy) -> Core {
-        let plan = |(def, (alert, weight))| StagePlan {
-            def,
-            alert: Ppm::new(alert),
-            weight: Points(weight),
-            close: None,
-        };
+        let plan = |(def, (alert, _))| StagePlan { def, alert: Ppm::new(alert), close: None };
         let numbers = [(200_000, 60_000_000), (400_000, 40_000_000)];
         let stages = TABLE.iter().zip(numbers).map(plan).collect();
+        let module = |(def, (_, weight)): (&crate::stage::StageDef, _)| Module {
+            name: def.name,
+            group: def.group,
+            weight: Points(weight),
+            half_life_us: DAY,
+            is_enabled: true,
+        };
+        let modules = TABLE.iter().zip(numbers).map(module).collect();
+        let policy = Policy::new(modules, &BTreeMap::new(), Criticality::default(), 1000)
+            .with_marks(alerts.marks);
         let identity = Identity {
             sensor_id: "s".to_owned(),
             scope: Scope::Network,
@@ -365,7 +371,7 @@ pub(super) mod tests {
             fingerprint: [0; 32],
         };
         let mut core =
-            Core::new(identity, stages, DAY, 1000, 5 * MINUTE, RolePolicy::default(), alerts);
+            Core::new(identity, stages, policy, 5 * MINUTE, RolePolicy::default(), alerts);
         core.track();
         core
     }
@@ -387,7 +393,7 @@ pub(super) mod tests {
         let record = RecordRef {
             source: Arc::new(source),
             offset,
-            uid: crate::record::uid(format!("C{offset}").as_bytes()),
+            uid: format!("C{offset}").as_str().into(),
         };
         let time = Time(item.minute * MINUTE + i64::from(item.subject));
         Evidence {

@@ -13,10 +13,10 @@ use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::document::{Contribution, Hidden, RiskState, write_risk};
-use crate::record::{Entity, Evidence, Finding, Log, Observed, Scope};
+use crate::record::{Entity, Evidence, Finding, Log, Observed, Scope, Uid};
 use crate::risk::{
-    AllowList, BudgetState, Change, Event, Findings, Grounds, Ledger, Level, Module, Policy,
-    RESERVED, Share,
+    AllowList, BudgetState, Change, Event, Findings, Grounds, Ledger, Level, Policy, RESERVED,
+    Share,
 };
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
@@ -34,8 +34,6 @@ pub struct StagePlan {
     pub def: &'static StageDef,
     /// Score from which a finding is an alert.
     pub alert: Ppm,
-    /// Points that certainty adds.
-    pub weight: Points,
     /// Its half here, if it is an enabled window stage.
     pub close: Option<(Box<dyn Close>, Combine)>,
 }
@@ -109,21 +107,18 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty state; `stages` in the order of the stage table, `policy` without its modules.
+    /// An empty state; `stages` in the order of the stage table, as the modules of `policy` are.
     #[must_use]
     pub fn new(
         identity: Identity,
         stages: Vec<StagePlan>,
-        half_life_us: i64,
-        entities_max: usize,
+        policy: Policy,
         lateness_us: i64,
         roles: RolePolicy,
         alerts: AlertPolicy,
     ) -> Self {
-        let module = |plan: &StagePlan| Module { name: plan.def.name, weight: plan.weight };
-        let modules = stages.iter().map(module).collect();
         let names = stages.iter().map(|plan| plan.def.name).collect();
-        let policy = Policy { modules, half_life_us, entities_max, marks: alerts.marks };
+        let half_life_us = policy.half_life_max();
         Self {
             identity,
             stages,
@@ -370,7 +365,7 @@ impl Core {
         let first = evidence.records.first();
         let event = Event {
             time: evidence.time,
-            uid: first.map_or_else(String::new, |record| record.uid.to_string()),
+            uid: first.map_or_else(Uid::default, |record| record.uid.clone()),
             id: first.map_or(news.id, |record| record.event_id()),
         };
         self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
@@ -468,9 +463,14 @@ impl Core {
         }
         self.grounds.close(minute);
         let mut changes = std::mem::take(&mut self.changes);
-        self.ledger.close(minute, &mut changes);
-        for change in changes.drain(..) {
-            self.tell(&change);
+        loop {
+            let is_more = self.ledger.close(minute, &mut changes);
+            for change in changes.drain(..) {
+                self.tell(&change);
+            }
+            if !is_more {
+                break;
+            }
         }
         self.changes = changes;
         self.close_incidents(minute);
@@ -538,13 +538,13 @@ impl Core {
         let contribution = |share: &Share| Contribution {
             module: self.stages[share.module].def.name,
             points: share.points,
-            weight: self.stages[share.module].weight,
+            weight: self.ledger.policy().module(share.module).weight,
             value: share.value,
             reasons: {
                 let strongest = self.grounds.strongest(&change.entity, share.module);
                 strongest.map_or(&[], |finding| &finding.reasons)
             },
-            evidence: share.evidence.clone(),
+            evidence: share.evidence.to_vec(),
         };
         let state = RiskState {
             id: self.id(&[b"risk"], &change.entity, change.minute),
@@ -553,6 +553,7 @@ impl Core {
             score: change.score,
             previous: change.previous,
             level: change.level.name(),
+            criticality: change.criticality,
             contributions: change.shares.iter().map(contribution).collect(),
         };
         let block = self.blocks.of(Kind::Risk);
@@ -629,6 +630,7 @@ mod tests {
     use super::*;
     use crate::base::address::Addr;
     use crate::engine::alerting::tests::ALERTS;
+    use crate::risk::{Criticality, Module};
     use crate::stage::{Delta, TABLE};
 
     /// Panics at minute 13; counts the others.
@@ -660,7 +662,7 @@ mod tests {
         let record = crate::record::RecordRef {
             source: std::sync::Arc::new(source),
             offset: 0,
-            uid: crate::record::Uid::new(),
+            uid: Uid::default(),
         };
         let (ts, entity) = (Time(minute * MINUTE), Entity::Host(Addr::v4(0x0a00_0001)));
         let row = stage::CellRow { record, weight: 1, time: ts, source: None, destination: None };
@@ -681,7 +683,6 @@ mod tests {
                 let plan = StagePlan {
                     def: &TABLE[0],
                     alert: Ppm::new(500_000),
-                    weight: Points(1_000_000),
                     close: Some((close, Combine::Max)),
                 };
                 let identity = Identity {
@@ -690,15 +691,17 @@ mod tests {
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
                 };
-                let mut core = Core::new(
-                    identity,
-                    vec![plan],
-                    3_600_000_000,
-                    1000,
-                    0,
-                    RolePolicy::default(),
-                    ALERTS,
-                );
+                let module = Module {
+                    name: TABLE[0].name,
+                    group: TABLE[0].group,
+                    weight: Points(1_000_000),
+                    half_life_us: 3_600_000_000,
+                    is_enabled: true,
+                };
+                let policy =
+                    Policy::new(vec![module], &BTreeMap::new(), Criticality::default(), 1000);
+                let mut core =
+                    Core::new(identity, vec![plan], policy, 0, RolePolicy::default(), ALERTS);
                 core.track();
                 core
             };

@@ -9,9 +9,6 @@ use crate::risk::{Grounds, Ledger, Share};
 
 use super::core::{CORE_KEY, Core};
 
-/// Until another one is configured.
-const CRITICALITY: u64 = 1_000_000;
-
 impl Core {
     /// What the keys begin with that [`Core::explain`] needs of an entity, and no others.
     #[must_use]
@@ -49,7 +46,7 @@ impl Core {
                 score: change.score,
                 previous: change.previous,
                 level: change.level.name().to_owned(),
-                criticality: CRITICALITY,
+                criticality: change.criticality.millionths(),
             }),
             modules,
             ..Explanation::default()
@@ -60,7 +57,11 @@ impl Core {
         let plan = &self.stages[share.module];
         let mut part = Part {
             module: plan.def.name.to_owned(),
-            share: Some(Portion { points: share.points, weight: plan.weight, value: share.value }),
+            share: Some(Portion {
+                points: share.points,
+                weight: self.ledger.policy().module(share.module).weight,
+                value: share.value,
+            }),
             findings: findings.remove(&share.module).unwrap_or_default(),
             ..Part::default()
         };

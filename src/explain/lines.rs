@@ -179,7 +179,7 @@ fn show(batch: &Batch, row: usize, fields: &mut [Fields; 2]) -> Seen {
     });
     // Where both say the same, nothing of the line is hidden.
     let line = (record == all).then(|| batch.bytes(batch.lines[row].span).to_vec());
-    Seen { uid: batch.uid(row).to_string(), line, record }
+    Seen { uid: batch.uid(row).as_str().to_owned(), line, record }
 }
 
 /// Whether the record of an event can be found in the logs, of which nothing else is known.

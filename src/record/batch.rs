@@ -338,7 +338,7 @@ impl Batch {
             uid = uid.or_else(|| self.list(files::CONN_UIDS, row).flatten().next());
             uid = uid.or_else(|| self.text(files::FUID, row));
         }
-        super::position::uid(uid.unwrap_or_default())
+        uid.unwrap_or_default().into()
     }
 
     /// `ts`, which every record has.

@@ -81,7 +81,7 @@ impl Why {
 impl Spot {
     fn of(record: &RecordRef) -> Self {
         Self {
-            uid: record.uid.to_string(),
+            uid: record.uid.as_str().to_owned(),
             log: record.source.log,
             file: record.source.path.as_str().into(),
             event_id: record.event_id(),

@@ -12,6 +12,7 @@ mod header;
 mod log;
 mod position;
 pub mod schema;
+mod uid;
 
 pub use batch::{Batch, Format, Line, Mark, Member, Reason as RejectReason, Reject};
 pub use column::{Column, Slots, Span};
@@ -20,4 +21,5 @@ pub use evidence::{Evidence, Names, Observed, Reason, Technique};
 pub use finding::{Finding, Spot, Why};
 pub use header::{Field, Header, Scalar, Shape};
 pub use log::{Lane, Log};
-pub use position::{Generation, RecordRef, Source, Uid, uid};
+pub use position::{Generation, RecordRef, Source};
+pub use uid::Uid;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use crate::base::hash::{self, Id, Prefix};
 
 use super::log::Log;
-use crate::base::limits::UID_BYTES_MAX;
+use super::uid::Uid;
 
 /// The identity of a log file's content: the same live, renamed, copied, gzipped (zeek-logs R6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,24 +45,6 @@ pub struct Source {
     pub event_prefix: Prefix,
     /// Its path, relative to where it was found.
     pub path: String,
-}
-
-/// A uid: in place, since cells have one for many rows, and Zeek's are short.
-pub type Uid = ArrayString<UID_BYTES_MAX>;
-
-/// As much of a text as a uid may have.
-#[must_use]
-pub fn uid(text: &[u8]) -> Uid {
-    let mut uid = Uid::new();
-    let text = text.get(..UID_BYTES_MAX).unwrap_or(text);
-    for chunk in text.utf8_chunks() {
-        // Where what stands for a wrong byte finds no room, the rest is left out.
-        let wrong = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
-        if uid.try_push_str(chunk.valid()).is_err() || uid.try_push_str(wrong).is_err() {
-            break;
-        }
-    }
-    uid
 }
 
 /// A record that a finding points to.

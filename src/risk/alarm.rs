@@ -26,6 +26,13 @@ pub struct Marks {
     pub rearm: Points,
 }
 
+/// High, with ten points of hysteresis.
+impl Default for Marks {
+    fn default() -> Self {
+        Self { alert: Points(50 * Points::ONE.0), rearm: Points(40 * Points::ONE.0) }
+    }
+}
+
 impl Alarm {
     pub(super) fn track(&mut self) {
         self.changed.get_or_insert_default();
@@ -81,14 +88,20 @@ mod tests {
     use crate::base::hash::Id;
     use crate::base::score::Ppm;
     use crate::base::time::{HOUR, Minute, Time};
-    use crate::risk::{Bits, Change, Event, Ledger, Module, Policy};
+    use crate::risk::{Bits, Change, Criticality, Event, Ledger, Module, Policy};
     use proptest::prelude::*;
 
     const MARKS: Marks = Marks { alert: Points(50_000_000), rearm: Points(40_000_000) };
 
     fn policy(marks: Marks, weight: u64) -> Policy {
-        let modules = vec![Module { name: "a", weight: Points(weight * 1_000_000) }];
-        Policy { modules, half_life_us: HOUR, entities_max: 100, marks }
+        let module = Module {
+            name: "a",
+            group: "a",
+            weight: Points(weight * 1_000_000),
+            half_life_us: HOUR,
+            is_enabled: true,
+        };
+        Policy::new(vec![module], &BTreeMap::new(), Criticality::default(), 100).with_marks(marks)
     }
 
     fn host() -> Entity {
@@ -96,7 +109,7 @@ mod tests {
     }
 
     fn event(number: u8) -> Event {
-        Event { time: Time(i64::from(number)), uid: String::new(), id: Id([number; 16]) }
+        Event { time: Time(i64::from(number)), uid: "".into(), id: Id([number; 16]) }
     }
 
     /// Closes every minute that has to be, up to `until`.

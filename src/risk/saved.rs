@@ -10,8 +10,10 @@ use crate::base::score::Points;
 use crate::base::time::Minute;
 use crate::record::Entity;
 
-use super::ledger::{Account, Ledger, Pending, Value};
+use super::account::Account;
+use super::ledger::Ledger;
 use super::level::Level;
+use super::value::{Pending, Value};
 
 /// What changed since the last [`Ledger::save`].
 #[derive(Clone, Debug, Default)]
@@ -61,16 +63,18 @@ impl Ledger {
         let name = |module: usize| self.policy.modules[module].name;
         for entity in changed.accounts {
             let key = Self::key_of(&entity);
-            let saved = self.accounts.get(&entity).map(|account| {
-                let values = account.values.iter();
+            let slot = self.accounts.slot(&entity);
+            let view = slot.and_then(|slot| self.accounts.view(slot, &self.policy));
+            let saved = view.map(|view| {
+                let values = view.values();
                 encode(&Saved {
                     entity,
                     values: values
-                        .map(|(&at, value)| (name(at).to_owned(), value.clone()))
+                        .map(|value| (name(usize::from(value.module)).to_owned(), value.clone()))
                         .collect(),
-                    told: account.told,
-                    rank: account.rank,
-                    due: account.due,
+                    told: view.account.told,
+                    rank: view.account.rank,
+                    due: view.account.due,
                 })
             });
             sink(&key, saved.as_deref());
@@ -98,23 +102,21 @@ impl Ledger {
         let index = |name: &str| self.policy.modules.iter().position(|it| it.name == name);
         if key.first() == Some(&b'a') {
             let saved: Saved = decode(value)?;
-            let values = saved.values.into_iter();
-            let account = Account {
-                values: values.filter_map(|(name, it)| Some((index(&name)?, it))).collect(),
-                told: saved.told,
-                rank: saved.rank,
-                due: saved.due,
-            };
-            self.ranks.insert((account.rank, saved.entity.clone()));
-            account.due.map(|due| self.due.insert((due, saved.entity.clone())));
+            let mut account = Account::new(saved.entity, &self.policy);
+            (account.told, account.rank, account.due) = (saved.told, saved.rank, saved.due);
             *self.levels.entry(Level::of(account.told)).or_default() += 1;
-            self.accounts.insert(saved.entity, account);
+            let slot = self.accounts.insert(account);
+            for (name, value) in saved.values {
+                if let Some(module) = index(&name) {
+                    self.accounts.set_value(slot, module, value, &self.policy);
+                }
+            }
         } else {
             let saved: SavedPending = decode(value)?;
             if let Some(module) = index(&saved.module) {
                 let minute = self.pending.entry(saved.minute).or_default();
-                let before = minute.insert((saved.entity, module), saved.pending);
-                self.waiting += usize::from(before.is_none());
+                *minute.entry((saved.entity, module)) = saved.pending;
+                self.waiting += 1;
             }
         }
         Ok(())

@@ -8,13 +8,14 @@
 //! - an address where a name belongs in `Host` (0.2).
 
 use crate::base::address::Addr;
-use crate::base::keys::{KeyDef, Kind, Settings};
+use crate::base::keys::Settings;
 use crate::base::limits::NAME_BYTES_MAX;
 use crate::base::time::DAY;
 use crate::record::schema::{ColumnId, UID, http};
 use crate::record::{Batch, Log, Names, Technique};
 
 use super::input::{Finding, Input, Output};
+use super::keys::{HALF_LIFE, alert, enabled, weight};
 use super::reasons::Sum;
 use super::{Build, RecordStage, StageDef};
 
@@ -36,29 +37,8 @@ pub(super) const STAGE: StageDef = StageDef {
         ],
     )],
     techniques: WEB,
-    keys: &[
-        KeyDef {
-            name: "enabled",
-            kind: Kind::Flag,
-            default: Some("true"),
-            example: "",
-            doc: "score odd HTTP requests",
-        },
-        KeyDef {
-            name: "weight",
-            kind: Kind::Real { min: 0.0, max: 100.0 },
-            default: Some("25"),
-            example: "",
-            doc: "points that a certain finding adds to the risk of an entity",
-        },
-        KeyDef {
-            name: "alert",
-            kind: Kind::Real { min: 0.0, max: 1.0 },
-            default: Some("0.4"),
-            example: "",
-            doc: "score from which a finding is an alert",
-        },
-    ],
+    keys: &[enabled("score odd HTTP requests"), weight("25"), alert("0.4"), HALF_LIFE],
+    group: "web",
     example: "enabled = true\nweight = 25\nalert = 0.4\n",
     window_us: DAY,
     build: Build::Record(build),

@@ -19,7 +19,7 @@ use super::{
 fn settings(stage: &StageDef) -> Settings {
     let mut settings = Settings::default();
     for key in stage.keys {
-        let text = key.default.expect("stages have defaults");
+        let Some(text) = key.default else { continue };
         let value = match key.kind {
             Kind::Flag => Value::Flag(text == "true"),
             Kind::Integer { .. } => Value::Integer(text.parse().unwrap()),
@@ -194,7 +194,8 @@ fn names_are_unique_and_everything_is_said() {
     assert_eq!(names.len(), TABLE.len());
     for stage in TABLE {
         let keys: Vec<&str> = stage.keys.iter().map(|key| key.name).collect();
-        assert_eq!(keys[..3], ["enabled", "weight", "alert"], "{}", stage.name);
+        assert_eq!(keys[..4], ["enabled", "weight", "alert", "half_life"], "{}", stage.name);
+        assert!(!stage.group.is_empty(), "{}", stage.name);
         assert!(stage.keys.iter().all(|key| !key.doc.is_empty()));
         assert!(!stage.doc.is_empty() && !stage.reads.is_empty() && !stage.techniques.is_empty());
         assert!(stage.version > 0 && (0..=DAY).contains(&stage.window_us));

@@ -15,6 +15,7 @@ use crate::record::schema::{ORIG_P, RESP_P, UID, conn};
 use crate::record::{Entity, Log, Names, Observed, Reason, Technique};
 
 use super::input::{Cell, CellRow, Deltas, Finding, Findings, Input};
+use super::keys::{HALF_LIFE, alert, enabled, weight};
 use super::{Build, Changes, Close, Combine, Context, Fold, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
@@ -27,27 +28,10 @@ pub(super) const STAGE: StageDef = StageDef {
     ],
     techniques: TECHNIQUES,
     keys: &[
-        KeyDef {
-            name: "enabled",
-            kind: Kind::Flag,
-            default: Some("true"),
-            example: "",
-            doc: "score connections that stay open",
-        },
-        KeyDef {
-            name: "weight",
-            kind: Kind::Real { min: 0.0, max: 100.0 },
-            default: Some("40"),
-            example: "",
-            doc: "points that a certain finding adds to the risk of an entity",
-        },
-        KeyDef {
-            name: "alert",
-            kind: Kind::Real { min: 0.0, max: 1.0 },
-            default: Some("0.6"),
-            example: "",
-            doc: "score from which a finding is an alert",
-        },
+        enabled("score connections that stay open"),
+        weight("40"),
+        alert("0.6"),
+        HALF_LIFE,
         KeyDef {
             name: "max_open",
             kind: Kind::Integer { min: 1, max: 10_000_000 },
@@ -56,6 +40,7 @@ pub(super) const STAGE: StageDef = StageDef {
             doc: "connections remembered so that each alerts once",
         },
     ],
+    group: "command-and-control",
     example: "enabled = true\nweight = 40\nalert = 0.6\nmax_open = 100000\n",
     window_us: 0,
     build: Build::Window {

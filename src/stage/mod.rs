@@ -8,6 +8,7 @@
 mod context;
 mod http_oddities;
 mod input;
+mod keys;
 #[cfg(test)]
 mod laws;
 mod long_connection;
@@ -41,8 +42,10 @@ pub struct StageDef {
     pub reads: &'static [(Log, &'static [ColumnId])],
     /// What an attacker would call what it finds, in general.
     pub techniques: &'static [Technique],
-    /// Its keys in `[stage.<name>]`, first of all `enabled`, `weight` and `alert`.
+    /// Its keys in `[stage.<name>]`, first of all the four of `keys`.
     pub keys: &'static [KeyDef],
+    /// Its group: stages that see the same thing share one budget of points (docs/risk.md).
+    pub group: &'static str,
     /// An example of its table in the configuration.
     pub example: &'static str,
     /// How long one finding stands for all like it, in microseconds; 0 where the subject itself has

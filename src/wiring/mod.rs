@@ -19,15 +19,17 @@ use crate::engine::{AlertPolicy, Core, Identity, LaneSpec, StagePlan, Worker, Wo
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
 use crate::replay::{LaneFeeds, Planned};
-use crate::risk::Marks;
-use crate::stage::{Build, TABLE};
+use crate::risk::{Marks, Module, Policy};
+use crate::stage::{Build, StageDef, TABLE};
 use crate::state::Owner;
 use crate::zeek::{self, Settings};
 
 /// The configuration keys of every stage in the table.
 #[must_use]
 pub fn stage_keys() -> Vec<StageKeys> {
-    TABLE.iter().map(|stage| StageKeys { name: stage.name, keys: stage.keys }).collect()
+    let keys =
+        |stage: &StageDef| StageKeys { name: stage.name, group: stage.group, keys: stage.keys };
+    TABLE.iter().map(keys).collect()
 }
 
 /// The names of every stage in the table.
@@ -124,6 +126,24 @@ pub fn lanes(
     files.into_iter().map(lane).collect()
 }
 
+/// How findings become risk.
+fn policy(plan: &Plan) -> Policy {
+    let module = |(def, plan): (&StageDef, &config::StagePlan)| Module {
+        name: def.name,
+        group: def.group,
+        weight: Points(plan.weight_micro),
+        half_life_us: plan.half_life_us,
+        is_enabled: plan.enabled,
+    };
+    let modules = TABLE.iter().zip(&plan.stages).map(module).collect();
+    let criticality = plan.criticality.clone();
+    Policy::new(modules, &plan.budgets, criticality, plan.entities_max).with_marks(marks(plan))
+}
+
+fn marks(plan: &Plan) -> Marks {
+    Marks { alert: Points(plan.risk_alert_micro), rearm: Points(plan.risk_rearm_micro) }
+}
+
 /// The entity lane.
 #[must_use]
 pub fn core(plan: &Plan) -> Core {
@@ -133,10 +153,9 @@ pub fn core(plan: &Plan) -> Core {
         hidden: Log::ALL.into_iter().map(|log| (log, Hidden::new(&plan.redact, log))).collect(),
         fingerprint: hash::digest(&[plan.fingerprint_text().as_bytes()]),
     };
-    let stage = |(def, plan): (&'static crate::stage::StageDef, &config::StagePlan)| StagePlan {
+    let stage = |(def, plan): (&'static StageDef, &config::StagePlan)| StagePlan {
         def,
         alert: Ppm::new(plan.alert_ppm),
-        weight: Points(plan.weight_micro),
         close: match def.build {
             Build::Window { close, combine, .. } if plan.enabled => {
                 Some((close(&plan.settings), combine))
@@ -146,18 +165,9 @@ pub fn core(plan: &Plan) -> Core {
     };
     let stages = TABLE.iter().zip(&plan.stages).map(stage).collect();
     let alerts = AlertPolicy {
-        marks: Marks { alert: Points(plan.risk_alert_micro), rearm: Points(plan.risk_rearm_micro) },
+        marks: marks(plan),
         quiet_us: plan.incident_quiet_us,
         per_thousand: plan.alerts_per_day,
     };
-    let roles = plan.roles.clone();
-    Core::new(
-        identity,
-        stages,
-        plan.half_life_us,
-        plan.entities_max,
-        plan.lateness_us,
-        roles,
-        alerts,
-    )
+    Core::new(identity, stages, policy(plan), plan.lateness_us, plan.roles.clone(), alerts)
 }

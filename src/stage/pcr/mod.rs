@@ -26,6 +26,7 @@ use crate::base::time::DAY;
 use crate::record::schema::{ORIG_H, RESP_H, RESP_P, UID, conn};
 use crate::record::{Log, Technique};
 
+use super::keys::{HALF_LIFE, alert, enabled, weight};
 use super::{Build, Combine, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
@@ -50,28 +51,12 @@ pub(super) const STAGE: StageDef = StageDef {
         ],
     )],
     techniques: TECHNIQUES,
+    group: "exfiltration",
     keys: &[
-        KeyDef {
-            name: "enabled",
-            kind: Kind::Flag,
-            default: Some("true"),
-            example: "",
-            doc: "score changes of the producer-consumer ratio",
-        },
-        KeyDef {
-            name: "weight",
-            kind: Kind::Real { min: 0.0, max: 100.0 },
-            default: Some("60"),
-            example: "",
-            doc: "points that a certain finding adds to the risk of an entity",
-        },
-        KeyDef {
-            name: "alert",
-            kind: Kind::Real { min: 0.0, max: 1.0 },
-            default: Some("0.6"),
-            example: "",
-            doc: "score from which a finding is an alert",
-        },
+        enabled("score changes of the producer-consumer ratio"),
+        weight("60"),
+        alert("0.6"),
+        HALF_LIFE,
         KeyDef {
             name: "max_entities",
             kind: Kind::Integer { min: 4, max: 10_000_000 },
