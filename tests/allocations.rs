@@ -104,7 +104,8 @@ fn none_per_record() {
     if std::env::vars().any(|(key, _)| key == ALONE) {
         let (few, many) = (allocations(20_000), allocations(120_000));
         let more = many.saturating_sub(few);
-        assert!(more < 2_000, "{more} allocations for 200,000 further records ({few}, {many})");
+        // Cells of windows take nodes of their map.
+        assert!(more < 6_000, "{more} allocations for 200,000 further records ({few}, {many})");
         return;
     }
     let output = Command::new(std::env::current_exe().unwrap())

@@ -13,14 +13,12 @@ use crate::base::time::{Minute, Time};
 use crate::document::{Alert, BehindRisk, Closed, Proof, is_far, write_alert};
 use crate::record::{Entity, Evidence, Observed, Reason, Technique};
 use crate::risk::{
-    Alerted, Budget, BudgetState, Change, HostCount, Incident, Incidents, Marks, Seen, Share,
+    Alerted, Budget, BudgetState, Change, HostCount, Incident, Incidents, Marks, RISK, Seen, Share,
 };
 
 use super::core::Core;
 use super::output::Kind;
 
-/// The detector of alerts on risk.
-pub(super) const RISK: &str = "risk";
 const RISK_DOC: &str = "the risk of an entity has reached risk.alert";
 /// The rule of the end of an incident.
 const INCIDENT: &str = "incident";

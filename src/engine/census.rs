@@ -1,5 +1,7 @@
-//! What all lanes saw in each minute, whoever it concerns: how many rows of each log came, and which
-//! server served whom. A closed minute teaches roles and gaps.
+//! What all lanes saw in each minute, whoever it concerns: how many rows of each log came, and
+//! which server served whom. A closed minute teaches roles and gaps.
+//!
+//! Not here: what a role or a gap is (`stage`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

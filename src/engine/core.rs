@@ -16,11 +16,11 @@ use crate::document::{Contribution, Hidden, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Finding, Log, Observed, Scope, Uid};
 use crate::risk::{
     AllowList, BudgetState, Change, Event, Findings, Grounds, Ledger, Level, Policy, RESERVED,
-    Share,
+    RISK, Share,
 };
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
-use super::alerting::{AlertPolicy, Alerting, BUDGET_RULE, RISK};
+use super::alerting::{AlertPolicy, Alerting, BUDGET_RULE};
 use super::census::Census;
 use super::guard::caught;
 use super::output::{Blocks, Kind, Output};

@@ -50,6 +50,8 @@ pub struct Incident {
     pub detectors: BTreeSet<String>,
     /// The strongest of them that went out, of equals the one with the least id.
     pub strongest: (Ppm, Id),
+    /// The last one on its risk.
+    on_risk: Option<Id>,
     /// The last minute in which one counted.
     heard: Minute,
     /// When it may close.
@@ -65,6 +67,7 @@ impl Incident {
             suppressed: 0,
             detectors: BTreeSet::new(),
             strongest: (alert.score, alert.id),
+            on_risk: None,
             heard: alert.minute,
             due: alert.minute,
         }
@@ -75,6 +78,9 @@ impl Incident {
         self.suppressed += u64::from(alert.is_suppressed);
         self.window = (self.window.0.min(alert.time), self.window.1.max(alert.time));
         self.heard = self.heard.max(alert.minute);
+        if alert.detector == RISK {
+            self.on_risk = Some(alert.id);
+        }
         if !self.detectors.contains(alert.detector) {
             self.detectors.insert(alert.detector.to_owned());
         }
@@ -97,6 +103,9 @@ pub struct Incidents {
     /// What changed since the last [`Incidents::save`], if anybody saves.
     changed: Option<BTreeSet<Entity>>,
 }
+
+/// The detector whose alerts are on a risk.
+pub const RISK: &str = "risk";
 
 const KEY: &[u8] = b"ii";
 
@@ -136,6 +145,22 @@ impl Incidents {
         self.due.insert((incident.due, entity.clone()));
         self.open.insert(entity, incident);
         Ok(())
+    }
+
+    /// What the keys of open incidents begin with.
+    pub const KEYS: &'static [u8] = KEY;
+
+    /// Whose incident a saved key is, if it speaks of the alert `id`.
+    ///
+    /// # Errors
+    /// When it is no incident.
+    pub fn whose(key: &[u8], value: &[u8], id: Id) -> Result<Option<Entity>, Damaged> {
+        let incident: Incident = decode(value)?;
+        let known = [Some(incident.id), Some(incident.strongest.1), incident.on_risk];
+        if !known.contains(&Some(id)) {
+            return Ok(None);
+        }
+        decode(key.get(KEY.len()..).unwrap_or_default()).map(Some)
     }
 
     /// How many are open.

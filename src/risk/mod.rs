@@ -37,7 +37,7 @@ pub use findings::{Findings, News};
 pub use glob::Glob;
 pub use grounds::{Grounds, Kept};
 pub use hosts::{HostCount, Noticed, Seen};
-pub use incidents::{Alerted, Incident, Incidents};
+pub use incidents::{Alerted, Incident, Incidents, RISK};
 pub use ledger::{Change, Ledger};
 pub use level::Level;
 pub use policy::{Module, Policy};

@@ -9,7 +9,7 @@ use crate::document::{Explanation, write_explanation};
 use crate::engine::Core;
 use crate::explain::Asked;
 use crate::record::{Entity, Finding};
-use crate::risk::{Grounds, Kept};
+use crate::risk::{Grounds, Incidents, Kept};
 use crate::state::{CannotOpen, Reader, Snapshot, State};
 
 use super::{core, owner, scope};
@@ -91,7 +91,7 @@ fn of_id(plan: &Plan, snapshot: &Snapshot, id: Id) -> Result<Option<Explanation>
             Ok(())
         })?;
     }
-    let Some(entity) = whose else { return Ok(None) };
+    let Some(entity) = whose else { return of_incident(plan, snapshot, id) };
     let Some(mut explanation) = of_entity(plan, snapshot, &entity)? else { return Ok(None) };
     let is_alert = found.iter().any(|(_, finding)| finding.id == id);
     explanation.kind = if is_alert { "alert" } else { "event" }.to_owned();
@@ -109,4 +109,21 @@ fn of_id(plan: &Plan, snapshot: &Snapshot, id: Id) -> Result<Option<Explanation>
         }
     }
     Ok(Some(explanation))
+}
+
+/// Of the alert of this id that is of no stage: an open incident may remember it.
+fn of_incident(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    id: Id,
+) -> Result<Option<Explanation>, CannotOpen> {
+    let mut whose: Option<Entity> = None;
+    snapshot.range(Incidents::KEYS, &mut |key, value| {
+        whose = Incidents::whose(key, value, id)?.or(whose.take());
+        Ok(())
+    })?;
+    let Some(entity) = whose else { return Ok(None) };
+    let found = of_entity(plan, snapshot, &entity)?;
+    let kind = "alert".to_owned();
+    Ok(found.map(|found| Explanation { id: id.to_string(), kind, ..found }))
 }
