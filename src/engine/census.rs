@@ -18,8 +18,8 @@ use crate::stage::{Context, Gaps, Role, RolePolicy, Roles, Sighting};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     rows: BTreeMap<Log, u64>,
-    /// Of each server the least of its clients, as many as make a role: which ones does not depend on
-    /// the order in which they come.
+    /// Of each server the least of its clients, as many as make a role: which ones does not depend
+    /// on the order in which they come.
     clients: BTreeMap<(Role, Addr), BTreeSet<Addr>>,
 }
 

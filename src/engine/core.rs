@@ -5,27 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
-use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::hash::{self, Id};
 use crate::base::limits::QUARANTINE_MINUTES;
-use crate::base::score::{Points, Ppm};
-use crate::base::time::{MINUTE, Minute, Time};
+use crate::base::score::Ppm;
+use crate::base::time::{Minute, Time};
 use crate::document::{Contribution, Hidden, RiskState, write_risk};
-use crate::record::{Entity, Evidence, Finding, Log, Observed, Scope, Uid};
-use crate::risk::{
-    AllowList, BudgetState, Change, Event, Findings, Grounds, Ledger, Level, Policy, RESERVED,
-    RISK, Share,
-};
+use crate::record::{Entity, Evidence, Finding, Log, Scope, Uid};
+use crate::risk::{AllowList, Change, Event, Findings, Grounds, Ledger, Policy, RESERVED, Share};
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
 
-use super::alerting::{AlertPolicy, Alerting, BUDGET_RULE};
+use super::alerting::{AlertPolicy, Alerting};
 use super::census::Census;
 use super::guard::caught;
 use super::output::{Blocks, Kind, Output};
-use super::status::Counted;
-use super::summary::{Counts, Peak, Summary};
+use super::shown::in_words;
+use super::summary::{Peak, Summary};
 use super::windows::Windows;
 
 /// A stage as the entity lane knows it.
@@ -51,27 +45,6 @@ pub struct Identity {
     pub fingerprint: [u8; 32],
 }
 
-/// What is saved beside the keyed state.
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    open: Minute,
-    logs: BTreeMap<Log, Counts>,
-    alerts: BTreeMap<String, u64>,
-    panics: BTreeMap<String, u64>,
-    risk: u64,
-    clamped: u64,
-    quarantine: BTreeMap<String, u32>,
-}
-
-/// The key of [`Saved`].
-pub(super) const CORE_KEY: &[u8] = b"c";
-
-/// The key of the allow-list's text.
-const ALLOW_KEY: &[u8] = b"t";
-
-/// The key of what was suppressed, by rule.
-const SUPPRESSED_KEY: &[u8] = b"u";
-
 /// Scores that rose and that nobody asked for yet.
 const NEWS_MAX: usize = 1000;
 
@@ -79,31 +52,31 @@ const NEWS_MAX: usize = 1000;
 pub struct Core {
     pub(super) identity: Identity,
     pub(super) stages: Vec<StagePlan>,
-    lateness_us: i64,
-    windows: Windows,
-    census: Census,
-    findings: Findings,
+    pub(super) lateness_us: i64,
+    pub(super) windows: Windows,
+    pub(super) census: Census,
+    pub(super) findings: Findings,
     pub(super) ledger: Ledger,
     pub(super) alerting: Alerting,
-    allow: AllowList,
+    pub(super) allow: AllowList,
     /// Whether the list is another one than at the last [`Core::save`].
-    is_other_list: bool,
+    pub(super) is_other_list: bool,
     /// The time that every lane has come to.
-    time: Time,
+    pub(super) time: Time,
     /// Minutes before this one are closed.
     pub(super) open: Minute,
     /// Documents that wait for the sink.
     pub blocks: Blocks,
     /// What was counted.
     pub summary: Summary,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     /// Minutes that window stages still have to miss.
-    quarantine: BTreeMap<&'static str, u32>,
+    pub(super) quarantine: BTreeMap<&'static str, u32>,
     /// The strongest findings of a module for an entity.
     pub(super) grounds: Grounds,
-    is_saved: bool,
+    pub(super) is_saved: bool,
     /// Scores that rose, for who watches.
-    news: Vec<(String, Peak)>,
+    pub(super) news: Vec<(String, Peak)>,
 }
 
 impl Core {
@@ -142,100 +115,6 @@ impl Core {
         }
     }
 
-    /// From now on remembers what changed, for [`Core::save`].
-    pub fn track(&mut self) {
-        self.is_saved = true;
-        self.windows.track();
-        self.findings.track();
-        self.grounds.track();
-        self.ledger.track();
-        self.alerting.track();
-    }
-
-    /// Hands out what changed since the last call.
-    pub fn save(&mut self, sink: &mut Changes<'_>) {
-        let stages = &self.stages;
-        self.windows.save(&|index| stages[index].def.name, sink);
-        self.findings.save(sink);
-        self.census.save(sink);
-        self.grounds.save(sink);
-        self.ledger.save(sink);
-        self.alerting.save(sink);
-        for plan in &mut self.stages {
-            let Some((close, _)) = &mut plan.close else { continue };
-            let prefix = [b"s", plan.def.name.as_bytes(), b"\0"].concat();
-            close.save(&mut |key, value| sink(&[&prefix, key].concat(), value));
-        }
-        let saved = Saved {
-            open: self.open,
-            logs: self.summary.logs.clone(),
-            alerts: owned(&self.summary.alerts),
-            panics: owned(&self.summary.panics),
-            quarantine: owned(&self.quarantine),
-            risk: self.summary.risk,
-            clamped: self.summary.clamped,
-        };
-        sink(CORE_KEY, Some(&encode(&saved)));
-        sink(SUPPRESSED_KEY, Some(&encode(&self.summary.suppressed)));
-        if std::mem::take(&mut self.is_other_list) {
-            sink(ALLOW_KEY, Some(&encode(&self.allow.text())));
-        }
-    }
-
-    /// Takes back a key that [`Core::save`] handed out; what belongs to a stage that is gone is
-    /// passed over.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
-        let index = |name: &str| self.stages.iter().position(|plan| plan.def.name == name);
-        match key.first() {
-            Some(b'c') => {
-                let saved: Saved = decode(value)?;
-                (self.open, self.summary.logs) = (saved.open, saved.logs);
-                self.time = Time(saved.open.0.saturating_mul(MINUTE));
-                (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
-                let stages = &self.stages;
-                let on_risk = saved.alerts.get(RISK).copied();
-                self.summary.alerts = known(stages, saved.alerts);
-                self.summary.alerts.extend(on_risk.map(|count| (RISK, count)));
-                self.summary.panics = known(stages, saved.panics);
-                self.quarantine = known(stages, saved.quarantine);
-                Ok(())
-            }
-            Some(b't') => {
-                self.allow = AllowList::unread(decode(value)?);
-                Ok(())
-            }
-            Some(b'u') => {
-                self.summary.suppressed = decode(value)?;
-                Ok(())
-            }
-            Some(b'w') => self.windows.load(&index, value),
-            Some(b'f') => self.findings.load(key, value),
-            Some(b'n') => self.census.load(key, value),
-            Some(&(Grounds::KEPT | Grounds::OPEN)) => self.grounds.load(key, value),
-            Some(b'a' | b'p' | b'h') => self.ledger.load(key, value),
-            Some(b'i') => self.alerting.load(key, value),
-            Some(b's') => {
-                let wrong = || Damaged("a key of no stage".to_owned());
-                let end = memchr::memchr(0, key).ok_or_else(wrong)?;
-                let name = std::str::from_utf8(&key[1..end]).map_err(|_| wrong())?;
-                let close = index(name).and_then(|index| self.stages[index].close.as_mut());
-                close
-                    .map_or(Ok(()), |(close, _)| close.load(&key[end + 1..], value))
-                    .map_err(Damaged)
-            }
-            _ => Err(Damaged("a key of nothing".to_owned())),
-        }
-    }
-
-    /// The allow-list in force; after [`Core::load`] without its entries, until it is set again.
-    #[must_use]
-    pub fn allow(&self) -> &AllowList {
-        &self.allow
-    }
-
     /// From now on `list` says what neither alerts nor counts. What is counted of entries that it
     /// does not have is forgotten.
     pub fn set_allow(&mut self, list: AllowList) {
@@ -245,85 +124,10 @@ impl Core {
         self.summary.suppressed.retain(|id, _| ids.contains(id.as_str()));
     }
 
-    /// Entries of the allow-list that do nothing any more.
-    #[must_use]
-    pub fn expired(&self) -> Vec<String> {
-        self.allow.expired(self.time).map(str::to_owned).collect()
-    }
-
     /// Counts panics of stages, by their place in the table.
     pub(super) fn note_panics(&mut self, panics: &BTreeMap<usize, u64>) {
         for (stage, count) in panics {
             *self.summary.panics.entry(self.stages[*stage].def.name).or_default() += count;
-        }
-    }
-
-    /// Takes the scores that rose since the last call.
-    pub fn take_news(&mut self) -> Vec<(String, Peak)> {
-        std::mem::take(&mut self.news)
-    }
-
-    /// Entities that have a score.
-    #[must_use]
-    pub fn entities(&self) -> usize {
-        self.ledger.entities()
-    }
-
-    /// Entities by the level that was told of them.
-    #[must_use]
-    pub fn levels(&self) -> BTreeMap<Level, u64> {
-        self.ledger.levels()
-    }
-
-    /// Entities that had to be forgotten.
-    #[must_use]
-    pub fn evicted(&self) -> u64 {
-        self.ledger.evicted()
-    }
-
-    /// How the budget of alerts stands.
-    #[must_use]
-    pub fn budget(&self) -> BudgetState {
-        self.alerting.state()
-    }
-
-    /// Incidents that are open.
-    #[must_use]
-    pub fn incidents(&self) -> u64 {
-        self.alerting.open()
-    }
-
-    /// Cells of windows, and evidence, that found no room.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.windows.dropped() + self.ledger.dropped() + self.grounds.dropped()
-    }
-
-    /// The name of the stage at a place in the table.
-    pub(super) fn stage_name(&self, index: usize) -> &'static str {
-        self.stages[index].def.name
-    }
-
-    /// What a commit keeps of what was counted.
-    pub(super) fn counted(&self) -> Counted {
-        let panics = self.stages.iter().map(|plan| (plan.def.name, 0));
-        let mut panics: BTreeMap<_, _> = panics.collect();
-        panics.extend(&self.summary.panics);
-        // With zero for what was not seen, so that the first one is a rise.
-        let logs = Log::ALL.into_iter().map(|log| (log, Counts::default()));
-        let mut logs: BTreeMap<_, _> = logs.collect();
-        logs.extend(self.summary.logs.clone());
-        let suppressed = self.allow.ids().map(|id| (id.to_owned(), 0));
-        let mut suppressed: BTreeMap<_, _> = suppressed.collect();
-        suppressed.insert(BUDGET_RULE.to_owned(), 0);
-        suppressed.extend(self.summary.suppressed.clone());
-        Counted {
-            logs,
-            alerts: self.alerts(),
-            panics,
-            risk: self.summary.risk,
-            clamped: self.summary.clamped,
-            suppressed,
         }
     }
 
@@ -422,15 +226,6 @@ impl Core {
         }
         self.grounds.close(Minute(i64::MAX));
         self.sum_up();
-    }
-
-    /// Puts into the summary how things stand.
-    pub(super) fn sum_up(&mut self) {
-        self.summary.alerts = self.alerts();
-        self.summary.evicted = self.evicted();
-        self.summary.cells_dropped = self.dropped();
-        self.summary.budget = self.budget();
-        self.summary.incidents = self.incidents();
     }
 
     fn next(&self) -> Option<Minute> {
@@ -579,56 +374,15 @@ impl Core {
         }
         self.summary.note(id, peak);
     }
-
-    /// Alerts by detector so far, with zero for those that found nothing.
-    #[must_use]
-    pub fn alerts(&self) -> BTreeMap<&'static str, u64> {
-        let count = |plan: &StagePlan| {
-            let name = plan.def.name;
-            (name, self.summary.alerts.get(name).copied().unwrap_or_default())
-        };
-        let on_risk = self.summary.alerts.get(RISK).copied().unwrap_or_default();
-        self.stages.iter().map(count).chain([(RISK, on_risk)]).collect()
-    }
-}
-
-fn owned<N: Copy>(counts: &BTreeMap<&'static str, N>) -> BTreeMap<String, N> {
-    counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-}
-
-/// The counts of stages that there are.
-fn known<N>(stages: &[StagePlan], counts: BTreeMap<String, N>) -> BTreeMap<&'static str, N> {
-    let named = |(name, count): (String, N)| {
-        let plan = stages.iter().find(|plan| plan.def.name == name)?;
-        Some((plan.def.name, count))
-    };
-    counts.into_iter().filter_map(named).collect()
-}
-
-/// `duration_seconds 259200.000000, to 203.0.113.9`
-fn in_words(finding: &Finding) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for reason in &finding.reasons {
-        parts.push(match &reason.observed {
-            Observed::Number(millionths) => {
-                let sign = if *millionths < 0 { "-" } else { "" };
-                format!("{} {sign}{}", reason.feature, Points(millionths.unsigned_abs()))
-            }
-            Observed::Text(text) if text.is_empty() => reason.feature.to_string(),
-            Observed::Text(text) => {
-                let text: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
-                format!("{} {text}", reason.feature)
-            }
-        });
-    }
-    parts.extend(finding.destination.map(|addr| format!("to {addr}")));
-    parts.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::address::Addr;
+    use crate::base::codec::Changes;
+    use crate::base::score::Points;
+    use crate::base::time::MINUTE;
     use crate::engine::alerting::tests::ALERTS;
     use crate::risk::{Criticality, Module};
     use crate::stage::{Delta, TABLE};

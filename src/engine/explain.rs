@@ -7,7 +7,8 @@ use crate::document::{Explanation, Part, Portion, Standing};
 use crate::record::{Entity, Finding};
 use crate::risk::{Grounds, Ledger, Share};
 
-use super::core::{CORE_KEY, Core};
+use super::core::Core;
+use super::kept::CORE_KEY;
 
 impl Core {
     /// What the keys begin with that [`Core::explain`] needs of an entity, and no others.

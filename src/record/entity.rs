@@ -37,8 +37,9 @@ impl Entity {
         }
     }
 
-    /// The user that a log calls `name`: in lower case, and `CORP\\alice` as `alice@corp`. Of a name
-    /// without anything in it there is no user; a very long one keeps its head and gets a hash.
+    /// The user that a log calls `name`: in lower case, and `CORP\\alice` as `alice@corp`. Of a
+    /// name without anything in it there is no user; a very long one keeps its head and gets a
+    /// hash.
     #[must_use]
     pub fn user(name: &[u8]) -> Option<Self> {
         let name = String::from_utf8_lossy(name).to_lowercase();

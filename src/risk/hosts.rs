@@ -2,8 +2,8 @@
 //! estimated (HyperLogLog, 1,024 registers, 3 % standard error).
 //!
 //! Lanes say which registers their records raise ([`Noticed`]); the entity lane keeps the greatest
-//! of each for every hour ([`HostCount`]), which commutes. The hash has no secret: who forges addresses
-//! can make the number great, which only lets more alerts out.
+//! of each for every hour ([`HostCount`]), which commutes. The hash has no secret: who forges
+//! addresses can make the number great, which only lets more alerts out.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -209,8 +209,8 @@ impl Gaps {
         }
     }
 
-    /// Whether the hour that begins with `start`, and has ended, is there; `now` is the minute up to
-    /// which everything is known.
+    /// Whether the hour that begins with `start`, and has ended, is there; `now` is the minute up
+    /// to which everything is known.
     #[must_use]
     pub fn has_hour(&self, log: Log, start: Minute, now: Minute) -> bool {
         let Some(stream) = self.logs.get(&log) else { return true };

@@ -178,8 +178,9 @@ impl CellRow {
         Self { record: input.record(row), weight, time, source, destination }
     }
 
-    /// Whether it stands for a cell rather than `other`: the heaviest does, and of equals the first,
-    /// told by what stands in the log, so that neither the order of lanes nor that of files matters.
+    /// Whether it stands for a cell rather than `other`: the heaviest does, and of equals the
+    /// first, told by what stands in the log, so that neither the order of lanes nor that of files
+    /// matters.
     #[must_use]
     pub fn outranks(&self, other: &Self) -> bool {
         let rank = |row: &Self| (std::cmp::Reverse(row.weight), row.time);

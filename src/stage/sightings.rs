@@ -1,9 +1,9 @@
 //! Which internal server served which internal client, as far as it tells a shared address.
 //!
 //! A record stage that scores nothing: what it sees is folded in the entity lane (`engine::census`)
-//! and becomes a role there. Learned are resolvers (DNS answers), proxies (requests with a whole URI
-//! or CONNECT), mail servers and update servers (WSUS). A gateway that hides others and a scanner
-//! look like a compromised host, so these are told and never learned.
+//! and becomes a role there. Learned are resolvers (DNS answers), proxies (requests with a whole
+//! URI or CONNECT), mail servers and update servers (WSUS). A gateway that hides others and a
+//! scanner look like a compromised host, so these are told and never learned.
 
 use crate::base::address::Addr;
 use crate::base::time::Minute;

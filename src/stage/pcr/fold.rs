@@ -117,8 +117,8 @@ fn place(peer: Addr) -> u8 {
 /// Bytes from originator and responder as far as they were seen, and those that were not; nothing
 /// where none were.
 ///
-/// `orig_bytes` and `resp_bytes` come from sequence numbers: they hold what the sensor missed, and a
-/// reset can make gigabytes of nothing. So `missed_bytes` are taken off, from each side by its
+/// `orig_bytes` and `resp_bytes` come from sequence numbers: they hold what the sensor missed, and
+/// a reset can make gigabytes of nothing. So `missed_bytes` are taken off, from each side by its
 /// proportion, and no side has more than its packets carried where that is known.
 fn bytes(batch: &Batch, row: usize) -> Option<(u64, u64, u64)> {
     let count = |id: ColumnId| batch.count(id, row);

@@ -8,8 +8,8 @@ const HOURS: usize = 32;
 const DAYS: usize = 14;
 /// How many hours of history weigh as much as what is usual otherwise.
 const PRIOR_HOURS: i64 = 8;
-/// One suspicious hour in so many is learned: an attacker trains slowly, and a host that changed its
-/// role for good is silent again in the end.
+/// One suspicious hour in so many is learned: an attacker trains slowly, and a host that changed
+/// its role for good is silent again in the end.
 const LEARNED_ONE_IN: u8 = 8;
 
 /// The last hours and days in which something was sent or received, oldest overwritten first.

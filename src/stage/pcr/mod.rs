@@ -2,7 +2,8 @@
 //!
 //! The producer-consumer ratio is (sent - received) / (sent + received) in bytes of applications,
 //! from -1 (pure pull) over 0 to +1 (pure push) (C. Bullard and J. Gerth, "PCR: a new flow metric",
-//! FloCon 2014). It belongs to a host over time, and the signal is a change of its role, not a level.
+//! FloCon 2014). It belongs to a host over time, and the signal is a change of its role, not a
+//! level.
 //!
 //! A window stage. Bytes are turned to the side of the entity, whether it opened the connection or
 //! answered, and summed over a window before anything is divided; connections count when they end.

@@ -1,5 +1,5 @@
-//! What a window has to say: the change of role, times the volume, times how far that is beyond what
-//! the entity does anyway.
+//! What a window has to say: the change of role, times the volume, times how far that is beyond
+//! what the entity does anyway.
 
 use crate::base::log2::{BIT, log2, power};
 use crate::base::score::Ppm;
@@ -57,8 +57,8 @@ pub(super) struct Verdict<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    /// Judges a window; `has_precedent` says of a volume and a ratio, both as logarithms, whether the
-    /// entity did so before.
+    /// Judges a window; `has_precedent` says of a volume and a ratio, both as logarithms, whether
+    /// the entity did so before.
     pub(super) fn new(
         window: Window<'a>,
         against: Against,

@@ -381,7 +381,11 @@ fn hostile() -> impl Strategy<Value = Vec<(i64, u32, u32, u64, u64)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn chunks_do_not_matter_and_a_restart_neither(rows in hostile(), size in 1..50_usize, stop in 0..6000_i64) {
+    fn chunks_do_not_matter_and_a_restart_neither(
+        rows in hostile(),
+        size in 1..50_usize,
+        stop in 0..6000_i64,
+    ) {
         let mut script = String::new();
         for (minute, host, peer, sent, received) in &rows {
             let (day, hour, minute) = (minute / 1440, minute / 60 % 24, minute % 60);
@@ -402,7 +406,11 @@ proptest! {
             }
             first.close(*minute, found, &beside.at(*minute), &mut out);
         }
-        first.save(&mut |key, value| if let Some(value) = value { second.load(key, value).unwrap() });
+        first.save(&mut |key, value| {
+            if let Some(value) = value {
+                second.load(key, value).unwrap();
+            }
+        });
         let mut again = out.take();
         again.extend(run(second.as_mut(), later, &beside));
         prop_assert_eq!(again, never);
