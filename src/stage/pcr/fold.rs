@@ -3,7 +3,7 @@
 
 use crate::base::address::Addr;
 use crate::base::time::{Minute, Time};
-use crate::record::schema::{ColumnId, RESP_P, conn};
+use crate::record::schema::{ColumnId, RESP_P, UID, conn};
 use crate::record::{Batch, Entity};
 
 use super::super::Fold;
@@ -18,86 +18,118 @@ pub(super) const PLACES: u64 = 64;
 /// No connection carries more than a pebibyte: counters that say so are wrong.
 const PLAUSIBLE_MAX: u64 = 1 << 50;
 
-/// What one connection is to one of its sides.
+/// What one connection is to one of its sides: whose, in which cell, and where its bytes stand.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Share {
-    minute: Minute,
     host: Addr,
-    channel: u8,
-    /// Which end is the other side, and its place; nothing where only the sum counts.
-    place: Option<(bool, u8)>,
-    row: usize,
-    sent: u64,
-    received: u64,
-    missed: u64,
+    /// Minute, channel and place in one number.
+    cell: u64,
+    index: u32,
 }
+
+/// Of a cell, the bits that tell places of one channel apart.
+const PLACE: u64 = 0xffff;
+
+impl Share {
+    /// The low half of a minute tells it from all others in a batch. A place has the end that the
+    /// other side is at, and that it is one.
+    fn cell(minute: Minute, channel: usize, place: Option<(bool, u8)>) -> u64 {
+        let place = place
+            .map_or(0, |(is_orig, place)| 1 << 15 | u64::from(is_orig) << 8 | u64::from(place));
+        (minute.0 as u64) << 32 | (channel as u64) << 16 | place
+    }
+}
+
+/// Bytes of one connection as one of its sides has them: sent, received, missed; with its row.
+type Told = ([u64; 3], u32);
 
 /// See the module. What it has is used again for the next batch.
 #[derive(Default)]
 pub(super) struct Bytes {
     shares: Vec<Share>,
+    told: Vec<Told>,
+}
+
+impl Bytes {
+    fn add(&mut self, host: Addr, cell: u64, told: Told) {
+        let index = self.told.len() as u32;
+        self.told.push(told);
+        self.shares.push(Share { host, cell, index });
+    }
 }
 
 impl Fold for Bytes {
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas) {
         self.shares.clear();
+        self.told.clear();
         for (row, parties) in input.parties.iter().enumerate() {
+            if parties.orig.is_none() && parties.resp.is_none() {
+                continue;
+            }
             let Some((from_orig, from_resp, missed)) = bytes(input.batch, row) else { continue };
             let service = input.batch.text(conn::SERVICE, row).unwrap_or_default();
             let port = input.batch.count(RESP_P, row).unwrap_or_default();
             let channel = channel::of(service, port);
             let sides = input.sides[row];
-            let at = |host, is_orig: bool, peer: Option<Addr>| {
+            // Of a host that talks to itself nothing leaves.
+            let resp = parties.resp.filter(|host| Some(*host) != parties.orig);
+            for (host, is_orig, peer) in
+                [(parties.orig, true, sides.resp), (resp, false, sides.orig)]
+            {
+                let Some(host) = host else { continue };
                 let (sent, received) =
                     if is_orig { (from_orig, from_resp) } else { (from_resp, from_orig) };
                 let gives = sent > received || channel == DNS;
                 let place = peer.filter(|_| gives).map(|peer| (is_orig, place(peer)));
-                let (minute, channel) = (input.minutes[row], channel as u8);
-                Share { minute, host, channel, place, row, sent, received, missed }
-            };
-            let orig = parties.orig.map(|host| at(host, true, sides.resp));
-            // Of a host that talks to itself nothing leaves.
-            let resp = parties.resp.filter(|host| Some(*host) != parties.orig);
-            let resp = resp.map(|host| at(host, false, sides.orig));
-            self.shares.extend(orig.into_iter().chain(resp));
+                let cell = Share::cell(input.minutes[row], channel, place);
+                self.add(host, cell, ([sent, received, missed], row as u32));
+            }
         }
         self.shares.sort_unstable();
-        let same =
-            |a: &Share, b: &Share| (a.minute, a.host, a.channel) == (b.minute, b.host, b.channel);
-        for shares in self.shares.chunk_by(same) {
-            tell(input, shares, out);
+        let channel = |share: &Share| (share.host, share.cell & !PLACE);
+        for shares in self.shares.chunk_by(|a, b| channel(a) == channel(b)) {
+            tell(input, shares, &self.told, out);
         }
     }
 }
 
 /// Tells the sum of some shares of one host, channel and minute, and of each place.
-fn tell(input: &Input<'_>, shares: &[Share], out: &mut Deltas) {
-    let Share { minute, host, channel, .. } = shares[0];
-    let at = (minute, Entity::Host(host));
-    out.add(at.clone(), &[channel], sum(shares), None);
-    for shares in shares.chunk_by(|a, b| a.place == b.place) {
-        let Some((is_orig, place)) = shares[0].place else { continue };
-        let rows = shares.iter().map(|share| (share.row, share.sent));
-        let row = rows.map(|(row, sent)| (std::cmp::Reverse(sent), ended(input, row), row)).min_by(
-            |a, b| {
-                let uid = |row: usize| input.batch.text(crate::record::schema::UID, row);
-                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| uid(a.2).cmp(&uid(b.2)))
-            },
-        );
-        let row = row.map(|(weight, time, row)| CellRow::new(input, row, weight.0, time));
-        out.add(at.clone(), &[channel, u8::from(is_orig), place], sum(shares), row);
+fn tell(input: &Input<'_>, shares: &[Share], told: &[Told], out: &mut Deltas) {
+    let (Share { host, cell, .. }, row) = (shares[0], told[shares[0].index as usize].1);
+    let at = (input.minutes[row as usize], Entity::Host(host));
+    let channel = (cell >> 16) as u8;
+    out.add(at.clone(), &[channel], sum(shares, told), None);
+    for shares in shares.chunk_by(|a, b| a.cell == b.cell) {
+        let cell = shares[0].cell & PLACE;
+        if cell == 0 {
+            continue;
+        }
+        let row = heaviest(input, shares, told);
+        let subject = [channel, u8::from(cell >> 8 & 1 == 1), cell as u8];
+        out.add(at.clone(), &subject, sum(shares, told), row);
     }
 }
 
-fn sum(shares: &[Share]) -> [u64; 3] {
-    let add = |sum: [u64; 3], share: &Share| {
-        [
-            sum[0].saturating_add(share.sent),
-            sum[1].saturating_add(share.received),
-            sum[2].saturating_add(share.missed),
-        ]
-    };
-    shares.iter().fold([0; 3], add)
+/// The connection that stands for some shares: as [`CellRow::outranks`] has it.
+fn heaviest(input: &Input<'_>, shares: &[Share], told: &[Told]) -> Option<CellRow> {
+    let rows = shares.iter().map(|share| {
+        let (amounts, row) = told[share.index as usize];
+        (std::cmp::Reverse(amounts[0]), ended(input, row as usize), row as usize)
+    });
+    let uid = |row: usize| input.batch.text(UID, row);
+    let first = rows.min_by(|a, b| {
+        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| uid(a.2).cmp(&uid(b.2))).then(a.2.cmp(&b.2))
+    });
+    first.map(|(weight, time, row)| CellRow::new(input, row, weight.0, time))
+}
+
+fn sum(shares: &[Share], told: &[Told]) -> [u64; 3] {
+    shares.iter().fold([0; 3], |mut sum, share| {
+        for (sum, more) in sum.iter_mut().zip(told[share.index as usize].0) {
+            *sum = sum.saturating_add(more);
+        }
+        sum
+    })
 }
 
 /// When a connection ended.
