@@ -19,4 +19,9 @@ fn every_scenario_is_judged_right() {
     assert!(is_right, "\n{}", table(&outcomes));
     let guilty = outcomes.iter().filter(|outcome| !outcome.truth.is_empty()).count();
     assert!(guilty >= 4 && outcomes.len() - guilty >= 6, "{guilty} of {}", outcomes.len());
+    let shown = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/detection.md");
+    let shown = std::fs::read_to_string(shown).unwrap();
+    for row in table(&outcomes).lines().filter(|line| line.starts_with('|')) {
+        assert!(shown.contains(row), "docs/detection.md lacks what `make evaluate` prints:\n{row}");
+    }
 }
