@@ -52,7 +52,8 @@ impl Census {
     pub(super) fn sighting(&mut self, (minute, role, server, client): Sighting) {
         let seen = self.minutes.entry(minute).or_default();
         let key = (role, server);
-        if seen.clients.len() >= SIGHTINGS_MAX && !seen.clients.contains_key(&key) {
+        let is_full = seen.clients.len() >= SIGHTINGS_MAX && !self.roles.has_learned(server);
+        if is_full && !seen.clients.contains_key(&key) {
             return;
         }
         let clients = seen.clients.entry(key).or_default();

@@ -62,7 +62,9 @@ impl Core {
     /// Cells of windows, and evidence, that found no room.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.windows.dropped() + self.ledger.dropped() + self.grounds.dropped()
+        let of = |plan: &StagePlan| plan.close.as_ref().map_or(0, |(close, _)| close.dropped());
+        let stages: u64 = self.stages.iter().map(of).sum();
+        self.windows.dropped() + self.ledger.dropped() + self.grounds.dropped() + stages
     }
 
     /// The name of the stage at a place in the table.

@@ -113,6 +113,12 @@ impl Roles {
         self.saved.learned.len()
     }
 
+    /// Whether an address has a role that was learned.
+    #[must_use]
+    pub fn has_learned(&self, addr: Addr) -> bool {
+        self.saved.learned.contains_key(&addr)
+    }
+
     /// `clients` were served by `server` in `minute`; minutes come in order.
     pub fn learn(&mut self, minute: Minute, role: Role, server: Addr, clients: &BTreeSet<Addr>) {
         self.begin_day(minute.0.div_euclid(DAY_MINUTES));
@@ -123,7 +129,9 @@ impl Roles {
         }
         self.is_changed = true;
         let (known, key) = (&mut self.saved.clients, (role, server));
-        if known.len() >= ROLE_SERVERS_MAX && !known.contains_key(&key) {
+        // A scan that is answered by very many must not keep a role from being confirmed.
+        let is_first = is_confirmed.is_none();
+        if known.len() >= ROLE_SERVERS_MAX && is_first && !known.contains_key(&key) {
             return;
         }
         let seen = known.entry(key).or_default();
@@ -169,7 +177,8 @@ impl Roles {
 /// Where the logs have holes: silences of a log that had been delivering.
 ///
 /// A silence is a gap when it lasts ten minutes and more, and at the pace of the hour before it a
-/// hundred rows would have come. A log that was never seen is absent, not missing.
+/// hundred rows would have come. The pace is that of nearly all minutes, so that a flood that ends
+/// is no gap: nobody hides an hour by it. A log that was never seen is absent, not missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gaps {
     logs: BTreeMap<Log, Stream>,
@@ -185,7 +194,6 @@ struct Stream {
 
 const HOUR_MINUTES: i64 = HOUR / MINUTE;
 const SILENCE_MIN: i64 = 10;
-const ROWS_MIN: u64 = 60;
 const ROWS_MISSED: u64 = 100;
 /// Minutes of an hour that may be missing: a log that ends a little before the hour is no hole.
 const MISSING_MAX: i64 = 15;
@@ -227,10 +235,20 @@ impl Stream {
     fn silence(&self, minute: Minute) -> Option<(Minute, Minute)> {
         let (last, _) = self.recent.back()?;
         let silence = minute.0 - last.0 - 1;
-        let rows: u64 = self.recent.iter().map(|(_, rows)| rows).sum();
-        let missed = rows.saturating_mul(silence.max(0).unsigned_abs()) / 60;
-        (silence >= SILENCE_MIN && rows >= ROWS_MIN && missed >= ROWS_MISSED)
-            .then(|| (Minute(last.0 + 1), minute))
+        if silence < SILENCE_MIN {
+            return None;
+        }
+        let missed = self.pace().saturating_mul(silence.unsigned_abs());
+        (missed >= ROWS_MISSED).then(|| (Minute(last.0 + 1), minute))
+    }
+
+    /// Rows a minute: of the last hour's minutes a quarter has no more.
+    fn pace(&self) -> u64 {
+        let mut rows: Vec<u64> = self.recent.iter().map(|(_, rows)| *rows).collect();
+        rows.sort_unstable();
+        let without = (HOUR_MINUTES as usize).saturating_sub(rows.len());
+        let quarter = HOUR_MINUTES as usize / 4;
+        quarter.checked_sub(without).and_then(|at| rows.get(at)).copied().unwrap_or_default()
     }
 }
 
@@ -297,5 +315,7 @@ mod tests {
         check(&[(0..70, 10), (79..200, 10)], 120, true);
         // A quiet network.
         check(&[(0..1, 5), (50..51, 5), (130..131, 5)], 140, true);
+        // A flood in it that ends.
+        check(&[(0..1, 5), (50..90, 5000), (130..131, 5)], 140, true);
     }
 }

@@ -125,6 +125,11 @@ pub trait Close: Send {
         true
     }
 
+    /// Cells that found no room here.
+    fn dropped(&self) -> u64 {
+        0
+    }
+
     /// Hands out what changed since the last call: keys with their values, or `None` where they are
     /// gone. All of it, the first time.
     fn save(&mut self, sink: &mut Changes<'_>);

@@ -52,6 +52,8 @@ struct Profile {
 /// See the module.
 pub(super) struct Profiles {
     max: usize,
+    /// Cells of hosts that found no room.
+    dropped: u64,
     alert: u32,
     volumes: (u64, u64),
     known: BTreeMap<Addr, Profile>,
@@ -77,6 +79,7 @@ impl Profiles {
         let least = settings.bytes("volume_min");
         Self {
             max: usize::try_from(settings.integer("max_entities")).unwrap_or(usize::MAX),
+            dropped: 0,
             alert: (settings.real("alert") * 1e6).round() as u32,
             volumes: (least, settings.bytes("volume_full").max(least + 1)),
             known: BTreeMap::new(),
@@ -91,6 +94,7 @@ impl Profiles {
     fn take(&mut self, minute: Minute, cell: &Cell) {
         let Some(addr) = cell.entity.addr() else { return };
         if self.known.len() >= self.max && !self.known.contains_key(&addr) {
+            self.dropped += 1;
             return;
         }
         let (hour, day) = (minute.0.div_euclid(HOUR_MINUTES), minute.0.div_euclid(DAY_MINUTES));
@@ -216,10 +220,11 @@ impl Profiles {
             return;
         }
         let idle = self.known.iter().filter(|(_, profile)| profile.hour.is_none());
-        let mut idle: Vec<(i64, Addr)> =
-            idle.map(|(host, profile)| (profile.last_hour, *host)).collect();
+        // Of one day only first: a sweep of some hours must not drive out who was there before.
+        let mut idle: Vec<(bool, i64, Addr)> =
+            idle.map(|(host, it)| (it.days > 0, it.last_hour, *host)).collect();
         idle.sort_unstable();
-        for (_, host) in idle.into_iter().take(self.known.len() - room) {
+        for (_, _, host) in idle.into_iter().take(self.known.len() - room) {
             self.known.remove(&host);
             changed.insert(host);
         }
@@ -396,9 +401,14 @@ impl Close for Profiles {
         hour.into_iter().chain(day).min()
     }
 
+    fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     fn knows(&self, entity: &Entity) -> bool {
         let profile = entity.addr().and_then(|addr| self.known.get(&addr));
-        profile.is_some_and(|profile| profile.heard >= HEARD_MIN)
+        // On its first day a host alerts of nothing, and a sweep may last for hours.
+        profile.is_some_and(|profile| profile.heard >= HEARD_MIN && profile.days > 0)
     }
 
     fn save(&mut self, sink: &mut Changes<'_>) {
