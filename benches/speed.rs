@@ -1,5 +1,6 @@
 //! The tables of docs/benchmarks.md: `make bench`; `make bench-small` runs each once on few records;
 //! `cargo bench --bench speed -- --parsers` leaves the replays out, `-- --risk` runs the ledger alone,
+//! `-- --pcr` what `pcr` keeps of very many hosts,
 //! `-- --profile [json]` only parses, for a profiler.
 //!
 //! Ratios inside one run are what counts: every contender reads the same bytes in the same process,
@@ -14,6 +15,7 @@ use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -21,10 +23,12 @@ use zeek_ueba::base::address::Addr;
 use zeek_ueba::base::hash::Id;
 use zeek_ueba::base::limits::BATCH_ROWS_MAX;
 use zeek_ueba::base::score::{Factor, Points, Ppm};
+use zeek_ueba::base::keys::{Kind, MIB, Settings as Table, Value};
 use zeek_ueba::base::time::{DAY, Minute};
 use zeek_ueba::record::schema::ColumnId;
-use zeek_ueba::record::{Entity, Log};
+use zeek_ueba::record::{Entity, Generation, Log, RecordRef, Source};
 use zeek_ueba::risk::{Bits, Criticality, Event, Ledger, Module, Policy, Subject};
+use zeek_ueba::stage::{self, Build, Cell, CellRow, Close, Context, Gaps, Roles};
 use zeek_ueba::zeek::{Parser, Settings, split};
 
 /// Every field of `conn`, owned, as a user of `csv` or `serde_json` would have it.
@@ -489,6 +493,106 @@ fn risk(sizes: &[u64]) {
     }
 }
 
+/// The half of `pcr` that the entity lane has, with room for so many hosts.
+fn pcr_of(entities: u64) -> Box<dyn Close> {
+    let def = stage::TABLE.iter().find(|def| def.name == "pcr").expect("pcr");
+    let mut table = Table::default();
+    for key in def.keys {
+        let value = match key.kind {
+            Kind::Integer { .. } => Value::Integer(entities as i64),
+            Kind::Real { .. } => Value::Real(0.6),
+            Kind::Bytes { .. } if key.name == "volume_min" => Value::Bytes(MIB),
+            Kind::Bytes { .. } => Value::Bytes(100 * MIB),
+            _ => continue,
+        };
+        table.insert(key.name, value);
+    }
+    let Build::Window { close, .. } = def.build else { panic!("pcr has windows") };
+    close(&table)
+}
+
+/// The cells of one host in a minute of an hour: it takes over TLS and DNS, and gives a little to
+/// two sites and to its resolver.
+fn pcr_cells(host: u32, hour: u64, source: &Arc<Source>, cells: &mut Vec<Cell>) {
+    let entity = Entity::Host(Addr::v4(0x0a00_0000 + host));
+    let mut add = |subject: &[u8], sent: u64, received: u64, peer: Option<u32>| {
+        let row = peer.map(|peer| CellRow {
+            record: RecordRef {
+                source: Arc::clone(source),
+                offset: u64::from(host) * 100,
+                uid: format!("C{host:017x}").as_str().into(),
+            },
+            weight: sent,
+            time: Minute(hour as i64 * 60).start(),
+            source: entity.addr(),
+            destination: Some(Addr::v4(peer)),
+        });
+        let (entity, subject) = (entity.clone(), stage::Subject::from_slice(subject));
+        cells.push(Cell { entity, subject, amounts: [sent, received, 0], row });
+    };
+    let more = u64::from(host) * 7 % 90_000 + hour * 1000;
+    add(&[0], 4200, 13_000, None);
+    add(&[0, 1, 5], 4200, 13_000, Some(0x0a00_0035));
+    add(&[1], 200_000 + more, 3_000_000 + more * 9, None);
+    add(&[1, 1, 7], 20_000 + more, 900, Some(0xc633_6400 + host % 97));
+    add(&[1, 1, 9], 9_000, 300, Some(0xcb00_7100 + host % 89));
+}
+
+/// Hours of `entities` hosts over midnight, each heard in each of them.
+fn pcr_run(entities: u64) {
+    let before = resident();
+    let mut close = pcr_of(entities);
+    let (roles, gaps) = (Roles::default(), Gaps::default());
+    let generation = Generation([0; 16]);
+    let event_prefix = generation.event_prefix("s", Log::Conn);
+    let source = Source { log: Log::Conn, generation, event_prefix, path: "conn.log".to_owned() };
+    let source = Arc::new(source);
+    let (mut cells, mut count, mut seconds, mut open) = (Vec::new(), 0_u64, 0.0, 0);
+    for minute in 20 * 60..28 * 60_u64 {
+        let share = minute % 60;
+        for host in (share * entities / 60)..((share + 1) * entities / 60) {
+            pcr_cells(host as u32, minute / 60, &source, &mut cells);
+        }
+        if minute == 28 * 60 - 1 {
+            open = resident().saturating_sub(before);
+        }
+        let now = Minute(minute as i64);
+        let context = Context { roles: &roles, gaps: &gaps, now };
+        let start = on_core();
+        let mut found = stage::Findings::new(0);
+        close.close(now, &cells, &context, &mut found);
+        close.save(&mut |_, _| {});
+        seconds += on_core() - start;
+        count += cells.len() as u64;
+        assert!(found.take().is_empty(), "ordinary traffic");
+        cells.clear();
+    }
+    let closed = resident().saturating_sub(before);
+    let (each, mib) = (|bytes: u64| bytes / entities, |bytes: u64| bytes >> 20);
+    let rate = count as f64 / seconds / 1e6;
+    println!(
+        "| {entities} | {rate:.2} | {} | {} | {} | {} |",
+        each(open),
+        mib(open),
+        each(closed),
+        mib(closed)
+    );
+}
+
+/// What `pcr` keeps, each row in a process of its own.
+fn pcr(sizes: &[u64]) {
+    println!("\npcr: one core, two channels, three destinations of each host, eight hours over midnight\n");
+    println!(
+        "| hosts | M cells/s | bytes of each, hour open | MiB | bytes of each, after it | MiB |\n\
+         |---|---|---|---|---|---|"
+    );
+    for entities in sizes {
+        let program = std::env::current_exe().expect("this program");
+        let status = Command::new(program).arg("--pcr-run").arg(entities.to_string()).status();
+        assert!(status.expect("a process").success());
+    }
+}
+
 fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     if let (true, [entities, each, run]) =
@@ -497,6 +601,9 @@ fn main() {
         return risk_run(*entities, *each, *run);
     }
     let has = |name: &str| std::env::args().any(|arg| arg == name);
+    if let (true, [entities]) = (has("--pcr-run"), numbers.as_slice()) {
+        return pcr_run(*entities);
+    }
     if has("--profile") {
         // For a profiler or a counter of instructions: this parser alone, over and over.
         let (tsv, json) = logs(200_000);
@@ -506,9 +613,12 @@ fn main() {
         }
     } else if has("--risk") {
         risk(&[100_000, 1_000_000]);
+    } else if has("--pcr") {
+        pcr(&[100_000, 1_000_000]);
     } else if has("--small") {
         parsers(20_000, 1);
         risk(&[10_000]);
+        pcr(&[10_000]);
         replays(&[20_000]);
     } else {
         parsers(1_000_000, 7);

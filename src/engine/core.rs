@@ -172,15 +172,30 @@ impl Core {
             uid: first.map_or_else(Uid::default, |record| record.uid.clone()),
             id: first.map_or(news.id, |record| record.event_id()),
         };
-        self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
+        let (entity, is_known) = (evidence.entity.clone(), self.knows(&evidence.entity));
+        if is_known {
+            self.ledger.add(minute, entity, evidence.stage, news.bits, event);
+        } else {
+            self.ledger.add_of_stranger(minute, entity, evidence.stage, news.bits, event);
+        }
         if self.grounds.may_take(minute, evidence) {
             let is_alert = evidence.may_alert && evidence.score >= plan.alert;
             let finding = Finding::of(evidence, news.id, minute, is_alert);
-            self.grounds.add(&evidence.entity, evidence.stage, finding);
+            if is_known {
+                self.grounds.add(&evidence.entity, evidence.stage, finding);
+            } else {
+                self.grounds.add_of_stranger(&evidence.entity, evidence.stage, finding);
+            }
         }
         if news.is_alert && evidence.may_alert {
             self.alert(evidence, news.id, minute);
         }
+    }
+
+    /// Whether an entity has a risk, or is none of those that a window stage never heard before.
+    fn knows(&self, entity: &Entity) -> bool {
+        let mut stages = self.stages.iter().filter_map(|plan| plan.close.as_ref());
+        self.ledger.knows(entity) || stages.all(|(close, _)| close.knows(entity))
     }
 
     /// The minute in which something counts that should count in `minute`: that one, unless it is

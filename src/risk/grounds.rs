@@ -102,8 +102,18 @@ impl Grounds {
 
     /// Takes a finding, whose minute must not be closed.
     pub fn add(&mut self, entity: &Entity, module: usize, finding: Finding) {
+        self.add_within(self.bounds.open_bytes, entity, module, finding);
+    }
+
+    /// The same of an entity that nobody knew before: all such have half of the room, so that a
+    /// flood of them leaves some to the others.
+    pub fn add_of_stranger(&mut self, entity: &Entity, module: usize, finding: Finding) {
+        self.add_within(self.bounds.open_bytes / 2, entity, module, finding);
+    }
+
+    fn add_within(&mut self, max: usize, entity: &Entity, module: usize, finding: Finding) {
         let minute = finding.minute;
-        if self.open_bytes >= self.bounds.open_bytes {
+        if self.open_bytes >= max {
             self.dropped += 1;
             return;
         }
@@ -437,6 +447,18 @@ mod tests {
             );
         });
         assert_eq!(found, [(0, entity(2)), (1, entity(2))]);
+    }
+
+    #[test]
+    fn strangers_leave_half_of_the_room() {
+        let bounds = Bounds { bytes: 1 << 20, open_bytes: 6000, minutes: 30 };
+        let mut grounds = Grounds::bounded(MODULES.to_vec(), bounds);
+        for number in 0..100 {
+            grounds.add_of_stranger(&entity(number), 0, finding(1, (1, 1, 1), ""));
+        }
+        assert!(grounds.dropped() > 80 && grounds.open_bytes < 4000, "{}", grounds.open_bytes);
+        grounds.add(&entity(1000), 0, finding(1, (1, 1, 1), ""));
+        assert!(!grounds.of(&entity(1000)).is_empty());
     }
 
     #[test]

@@ -142,19 +142,35 @@ impl Ledger {
     /// Takes evidence that counts in `minute`, which must not be closed. Where there is no room for
     /// another entity it is counted instead.
     pub fn add(&mut self, minute: Minute, entity: Entity, module: usize, bits: Bits, event: Event) {
+        self.add_within(PENDING_MAX, minute, (entity, module), bits, event);
+    }
+
+    /// The same of an entity that nobody knew before: all such have half of the room, so that a
+    /// flood of them leaves some to the others.
+    pub fn add_of_stranger(
+        &mut self,
+        minute: Minute,
+        entity: Entity,
+        module: usize,
+        bits: Bits,
+        event: Event,
+    ) {
+        self.add_within(PENDING_MAX / 2, minute, (entity, module), bits, event);
+    }
+
+    fn add_within(&mut self, max: usize, minute: Minute, key: Key, bits: Bits, event: Event) {
         if bits == Bits::default() {
             return;
         }
         let spare = &mut self.spare;
         let waiting = self.pending.entry(minute).or_insert_with(|| std::mem::take(spare));
-        let key = (entity, module);
         let is_new = waiting.get(&key).is_none();
-        if is_new && self.waiting >= PENDING_MAX {
+        if is_new && self.waiting >= max {
             self.dropped += 1;
             return;
         }
         if let Some(changed) = &mut self.changed {
-            changed.pending.insert((minute, key.0.clone(), module));
+            changed.pending.insert((minute, key.0.clone(), key.1));
         }
         self.waiting += usize::from(is_new);
         waiting.entry(key).add(bits, event);
@@ -171,6 +187,12 @@ impl Ledger {
     #[must_use]
     pub fn last_pending(&self) -> Option<Minute> {
         self.pending.last_key_value().map(|(minute, _)| *minute)
+    }
+
+    /// Whether an entity has an account.
+    #[must_use]
+    pub fn knows(&self, entity: &Entity) -> bool {
+        self.accounts.slot(entity).is_some()
     }
 
     /// Entities that have an account.

@@ -266,6 +266,7 @@ pub struct Context<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn addr(number: u32) -> Addr {
         Addr::v4(0x0a00_0000 + number)
@@ -317,5 +318,97 @@ mod tests {
         check(&[(0..1, 5), (50..51, 5), (130..131, 5)], 140, true);
         // A flood in it that ends.
         check(&[(0..1, 5), (50..90, 5000), (130..131, 5)], 140, true);
+    }
+
+    /// Day and minute of it, server, clients.
+    type Told = (i64, i64, u32, Vec<u32>);
+
+    fn told() -> impl Strategy<Value = Vec<Told>> {
+        let clients = proptest::collection::vec(0..6_u32, 0..6);
+        let one = (0..20_i64, 0..DAY_MINUTES, 0..4_u32, clients);
+        proptest::collection::vec(one, 0..80).prop_map(|mut told| {
+            told.sort();
+            told
+        })
+    }
+
+    proptest! {
+        /// A role stands for a week after the last day on which enough clients were served, for
+        /// nobody else, and however often the program was restarted.
+        #[test]
+        fn roles_are_those_of_the_days_before(told in told(), stop in 0..80_usize) {
+            let new = || Roles::new(RolePolicy { configured: Vec::new(), clients: 3 });
+            let (mut never, mut again) = (new(), new());
+            let mut served: BTreeMap<(i64, u32), BTreeSet<u32>> = BTreeMap::new();
+            for (at, (day, minute, server, clients)) in told.iter().enumerate() {
+                if at == stop {
+                    let saved = again.save();
+                    again = new();
+                    saved.iter().for_each(|saved| again.load(saved).unwrap());
+                }
+                served.entry((*day, *server)).or_default().extend(clients);
+                let clients: BTreeSet<Addr> = clients.iter().map(|it| addr(100 + it)).collect();
+                for roles in [&mut never, &mut again] {
+                    let minute = Minute(day * DAY_MINUTES + minute);
+                    roles.learn(minute, Role::Mail, addr(*server), &clients);
+                }
+                for server in 0..4 {
+                    let is_shared = served.iter().any(|((then, of), clients)| {
+                        *of == server && clients.len() >= 3 && day - then <= ROLE_DAYS
+                    });
+                    prop_assert_eq!(never.get(addr(server)).is_some(), is_shared);
+                    prop_assert_eq!(again.get(addr(server)), never.get(addr(server)));
+                }
+            }
+            prop_assert!(never.learned() <= 4 && never.saved.clients.len() <= 4);
+        }
+
+        /// What is remembered of a log has a bound; gaps are in order and apart, and no hour that
+        /// has rows in each of its minutes is missing.
+        #[test]
+        fn gaps_are_bounded_and_in_order(
+            steps in proptest::collection::vec((1..90_i64, 0..2000_u64), 0..400),
+            hour in 0..300_i64,
+        ) {
+            let mut gaps = Gaps::default();
+            let (mut minute, mut heard) = (0, BTreeSet::new());
+            for (index, (step, rows)) in steps.iter().enumerate() {
+                // Half of the time the log delivers without a pause.
+                minute += if index % 80 < 70 { 1 } else { *step };
+                heard.insert(minute);
+                gaps.observe(Minute(minute), Log::Conn, *rows);
+            }
+            let Some(stream) = gaps.logs.get(&Log::Conn) else { return Ok(()) };
+            prop_assert!(stream.recent.len() <= 60 && stream.gaps.len() <= GAPS_MAX);
+            let ends: Vec<i64> =
+                stream.gaps.iter().flat_map(|(from, to)| [from.0, to.0]).collect();
+            prop_assert!(ends.is_sorted());
+            for (from, to) in &stream.gaps {
+                prop_assert!(to.0 - from.0 >= SILENCE_MIN);
+                prop_assert!(heard.range(from.0..to.0).next().is_none());
+            }
+            let whole = (0..HOUR_MINUTES).all(|at| heard.contains(&(hour + at)));
+            if whole {
+                prop_assert!(gaps.has_hour(Log::Conn, Minute(hour), Minute(minute)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_that_very_many_answer_makes_no_role_and_takes_none() {
+        let mut roles = Roles::new(RolePolicy { configured: Vec::new(), clients: 3 });
+        let clients = |all: std::ops::Range<u32>| all.map(addr).collect::<BTreeSet<Addr>>();
+        let resolver = addr(7);
+        roles.learn(Minute(0), Role::Resolver, resolver, &clients(100..110));
+        for day in 1..20 {
+            for number in 0..2 * ROLE_SERVERS_MAX as u32 {
+                let server = addr(1_000_000 + number);
+                roles.learn(Minute(day * DAY_MINUTES), Role::Resolver, server, &clients(9..10));
+            }
+            let later = Minute(day * DAY_MINUTES + 1);
+            roles.learn(later, Role::Resolver, resolver, &clients(100..110));
+            assert!(roles.saved.clients.len() <= 2 * ROLE_SERVERS_MAX);
+        }
+        assert_eq!((roles.get(resolver), roles.learned()), (Some(Role::Resolver), 1));
     }
 }
