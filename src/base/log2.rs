@@ -46,6 +46,18 @@ pub fn power(x: i32) -> u64 {
     }
 }
 
+/// 2^(x/256), rounded down, to within the same; what has more than 64 bits is held at their most.
+#[must_use]
+pub fn whole_power(x: i32) -> u64 {
+    let (whole, rest) = (x.div_euclid(BIT), x.rem_euclid(BIT));
+    let fraction = u128::from(power(rest));
+    match whole {
+        0..=63 => u64::try_from((fraction << whole) >> 16).unwrap_or(u64::MAX),
+        64.. => u64::MAX,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +77,12 @@ mod tests {
         }
 
         #[test]
+        fn whole_power_undoes_it(x in 1..=u64::MAX) {
+            let back = whole_power(log2(x)) as f64;
+            prop_assert!((back / x as f64 - 1.0).abs() < 0.004 + 1.0 / x as f64, "{}", x);
+        }
+
+        #[test]
         fn power_undoes_it(x in -2000..8000_i32) {
             let expected = (f64::from(x) / 256.0).exp2() * 65_536.0;
             prop_assert!((power(x) as f64 - expected).abs() < 2.0 + expected * 0.0005);
@@ -76,5 +94,6 @@ mod tests {
         assert_eq!((log2(0), log2(1), log2(2), log2(u64::MAX)), (0, 0, 256, 63 * 256 + 255));
         assert_eq!((power(0), power(i32::MIN)), (65_536, 0));
         assert!(power(i32::MAX) > 1 << 48);
+        assert_eq!((whole_power(-1), whole_power(0), whole_power(i32::MAX)), (0, 1, u64::MAX));
     }
 }

@@ -51,15 +51,16 @@ impl Census {
     /// A server served a client.
     pub(super) fn sighting(&mut self, (minute, role, server, client): Sighting) {
         let seen = self.minutes.entry(minute).or_default();
-        let key = (role, server);
-        let is_full = seen.clients.len() >= SIGHTINGS_MAX && !self.roles.has_learned(server);
-        if is_full && !seen.clients.contains_key(&key) {
-            return;
-        }
-        let clients = seen.clients.entry(key).or_default();
+        let clients = seen.clients.entry((role, server)).or_default();
         clients.insert(client);
         if clients.len() > self.roles.clients().max(1) {
             clients.pop_last();
+        }
+        if seen.clients.len() > SIGHTINGS_MAX {
+            // The greatest, whatever came first; who has a role already stays.
+            let mut greatest = seen.clients.keys().rev();
+            let gone = greatest.find(|(_, server)| !self.roles.has_learned(*server)).copied();
+            gone.map(|gone| seen.clients.remove(&gone));
         }
         self.changed.insert(minute);
     }
@@ -71,6 +72,7 @@ impl Census {
 
     /// Learns what a minute teaches.
     pub(super) fn close(&mut self, minute: Minute) {
+        self.roles.begin(minute);
         let Some(seen) = self.minutes.remove(&minute) else { return };
         self.changed.insert(minute);
         self.is_gaps_changed = true;

@@ -55,7 +55,7 @@ pub(super) struct Output {
     /// By item, ascending; with the minute that it counts in.
     pub(super) evidence: Vec<(usize, Minute, Evidence)>,
     pub(super) deltas: Vec<Delta>,
-    /// Rows by the minute that they count in, ascending.
+    /// Rows by the minute that they count in, run by run.
     pub(super) minutes: Vec<(Minute, u64)>,
     /// Who served whom.
     pub(super) sightings: Vec<Sighting>,

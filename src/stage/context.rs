@@ -121,7 +121,7 @@ impl Roles {
 
     /// `clients` were served by `server` in `minute`; minutes come in order.
     pub fn learn(&mut self, minute: Minute, role: Role, server: Addr, clients: &BTreeSet<Addr>) {
-        self.begin_day(minute.0.div_euclid(DAY_MINUTES));
+        self.begin(minute);
         let day = self.saved.day;
         let is_confirmed = self.saved.learned.get(&server).and_then(|roles| roles.get(&role));
         if self.policy.clients == 0 || is_confirmed == Some(&day) {
@@ -145,8 +145,10 @@ impl Roles {
         }
     }
 
-    /// A new day: its clients are counted afresh, and what was not confirmed for long is forgotten.
-    fn begin_day(&mut self, day: i64) {
+    /// A minute, maybe of a new day: its clients are counted afresh, and what was not confirmed for
+    /// long is forgotten.
+    pub fn begin(&mut self, minute: Minute) {
+        let day = minute.0.div_euclid(DAY_MINUTES);
         if day <= self.saved.day {
             return;
         }
@@ -246,8 +248,14 @@ impl Stream {
     fn pace(&self) -> u64 {
         let mut rows: Vec<u64> = self.recent.iter().map(|(_, rows)| *rows).collect();
         rows.sort_unstable();
-        let without = (HOUR_MINUTES as usize).saturating_sub(rows.len());
-        let quarter = HOUR_MINUTES as usize / 4;
+        // Minutes in a gap say nothing of the pace.
+        let last = self.recent.back().map_or(0, |(last, _)| last.0);
+        let missing = |(from, to): &(Minute, Minute)| {
+            (to.0.min(last + 1) - from.0.max(last + 1 - HOUR_MINUTES)).max(0)
+        };
+        let missing: i64 = self.gaps.iter().map(missing).sum();
+        let there = usize::try_from(HOUR_MINUTES - missing).unwrap_or_default();
+        let (without, quarter) = (there.saturating_sub(rows.len()), there / 4);
         quarter.checked_sub(without).and_then(|at| rows.get(at)).copied().unwrap_or_default()
     }
 }
@@ -316,6 +324,8 @@ mod tests {
         check(&[(0..70, 10), (79..200, 10)], 120, true);
         // A quiet network.
         check(&[(0..1, 5), (50..51, 5), (130..131, 5)], 140, true);
+        // One soon after another.
+        check(&[(-60..40, 10), (60..65, 10), (110..200, 10)], 130, false);
         // A flood in it that ends.
         check(&[(0..1, 5), (50..90, 5000), (130..131, 5)], 140, true);
     }

@@ -134,6 +134,11 @@ pub trait Close: Send {
     /// gone. All of it, the first time.
     fn save(&mut self, sink: &mut Changes<'_>);
 
+    /// Nobody will ask for what changed.
+    fn forget_changes(&mut self) {
+        self.save(&mut |_, _| {});
+    }
+
     /// Takes back one key that [`Close::save`] handed out.
     ///
     /// # Errors

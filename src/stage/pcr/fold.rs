@@ -154,6 +154,7 @@ fn place(peer: Addr) -> u8 {
 /// proportion, and no side has more than its packets carried where that is known.
 fn bytes(batch: &Batch, row: usize) -> Option<(u64, u64, u64)> {
     let count = |id: ColumnId| batch.count(id, row);
+    let carried = [count(conn::ORIG_IP_BYTES), count(conn::RESP_IP_BYTES)];
     let missed = count(conn::MISSED_BYTES).unwrap_or_default();
     let (orig, resp) =
         (count(conn::ORIG_BYTES).unwrap_or_default(), count(conn::RESP_BYTES).unwrap_or_default());
@@ -163,8 +164,12 @@ fn bytes(batch: &Batch, row: usize) -> Option<(u64, u64, u64)> {
         let bytes = bytes - u64::try_from(lost).unwrap_or(bytes).min(bytes);
         carried.map_or(bytes, |carried| bytes.min(carried))
     };
-    let orig = seen(orig, count(conn::ORIG_IP_BYTES));
-    let resp = seen(resp, count(conn::RESP_IP_BYTES));
+    let (orig, resp) = (seen(orig, carried[0]), seen(resp, carried[1]));
+    // What a wild sequence number makes missing says nothing of the sensor.
+    let missed = match carried {
+        [Some(orig), Some(resp)] => missed.min(orig.saturating_add(resp).saturating_mul(4)),
+        _ => missed,
+    };
     let is_plausible = orig <= PLAUSIBLE_MAX && resp <= PLAUSIBLE_MAX;
     (orig.saturating_add(resp) > 0 && is_plausible).then_some((
         orig,

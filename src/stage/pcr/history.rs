@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::log2::{BIT, log2, power};
+use crate::base::log2::{BIT, log2, whole_power};
 
 const HOURS: usize = 32;
 const DAYS: usize = 14;
@@ -120,8 +120,9 @@ impl History {
     /// All that was sent in the last `count` days, and what is usual of one more than so many: the
     /// days before them say, where there are at least two.
     pub(super) fn long(&self, count: usize) -> Option<(u64, i32)> {
-        let bytes = |day: Day| power(log(day.sent)) >> 16;
-        let recent = self.days().take(count).map(bytes).sum();
+        let bytes = |day: Day| whole_power(log(day.sent));
+        let add = |sum: u64, more: u64| sum.saturating_add(more);
+        let recent = self.days().take(count).map(bytes).fold(0, add);
         let (days, sum, most) = self.days().skip(count).fold((0, 0_u64, 0), |all, day| {
             (all.0 + 1, all.1.saturating_add(bytes(day)), all.2.max(log(day.sent)))
         });
@@ -129,7 +130,7 @@ impl History {
             return None;
         }
         // Half a bit beyond the mean: five days together vary little.
-        let usual = log2(sum / days * (count as u64 + 1)) + BIT / 2;
+        let usual = log2((sum / days).saturating_mul(count as u64 + 1)) + BIT / 2;
         Some((recent, usual.max(most)))
     }
 

@@ -24,8 +24,8 @@ pub(super) struct Peer {
     received: [u32; LONG_DAYS],
     /// The most KiB in one day before these.
     before: u32,
-    /// The heaviest connection of these days.
-    pub(super) row: Option<Box<CellRow>>,
+    /// The heaviest connection of each of these days, by how many days ago that is.
+    rows: Vec<(u8, CellRow)>,
 }
 
 /// What an other side got in a window of some days, and the most it got in one day before.
@@ -67,7 +67,7 @@ impl Peers {
             received: sum(&peer.received[..days]),
             before: peer.most(days) << 10,
             days: (days as u64).max(self.waited()),
-            row: peer.row.as_deref(),
+            row: peer.heaviest(days),
         })
     }
 
@@ -81,11 +81,7 @@ impl Peers {
         if let Some(peer) = self.peers.iter_mut().find(same) {
             peer.sent[0] = peer.sent[0].saturating_add(sent);
             peer.received[0] = peer.received[0].saturating_add(received);
-            let outranks =
-                |row: &CellRow| peer.row.as_ref().is_none_or(|known| row.outranks(known));
-            if let Some(row) = hour.row.filter(outranks) {
-                peer.row = Some(Box::new(row));
-            }
+            peer.keep(hour.row);
             return;
         }
         if self.peers.len() == PEERS {
@@ -101,8 +97,9 @@ impl Peers {
             sent: [0; LONG_DAYS],
             received: [0; LONG_DAYS],
             before: 0,
-            row: hour.row.map(Box::new),
+            rows: Vec::new(),
         };
+        peer.keep(hour.row);
         (peer.sent[0], peer.received[0]) = (sent, received);
         self.peers.push(peer);
     }
@@ -123,9 +120,10 @@ impl Peers {
                     list[0] = 0;
                 }
             }
-            if peer.sent.iter().all(|kib| *kib == 0) {
-                peer.row = None;
+            for (age, _) in &mut peer.rows {
+                *age = age.saturating_add(u8::try_from(days).unwrap_or(u8::MAX));
             }
+            peer.rows.retain(|(age, _)| usize::from(*age) < LONG_DAYS);
         }
     }
 
@@ -133,11 +131,28 @@ impl Peers {
     pub(super) fn forget_today(&mut self) {
         for peer in &mut self.peers {
             (peer.sent[0], peer.received[0]) = (0, 0);
+            peer.rows.retain(|(age, _)| *age > 0);
         }
     }
 }
 
 impl Peer {
+    /// Keeps a connection of today, if it is the heaviest.
+    fn keep(&mut self, row: Option<CellRow>) {
+        let Some(row) = row else { return };
+        match self.rows.iter_mut().find(|(age, _)| *age == 0) {
+            Some((_, known)) if row.outranks(known) => *known = row,
+            Some(_) => {}
+            None => self.rows.push((0, row)),
+        }
+    }
+
+    /// The heaviest connection of the last `days`.
+    fn heaviest(&self, days: usize) -> Option<&CellRow> {
+        let rows = self.rows.iter().filter(|(age, _)| usize::from(*age) < days);
+        rows.map(|(_, row)| row).reduce(|a, b| if b.outranks(a) { b } else { a })
+    }
+
     /// The most KiB in one day, but for the last `days`.
     fn most(&self, days: usize) -> u64 {
         let recent = self.sent[days..].iter().max().copied().unwrap_or_default();

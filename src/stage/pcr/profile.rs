@@ -26,7 +26,7 @@ const LEARNED_MIN: u64 = 256 << 10;
 /// What is less says nothing: many of it would add up in a risk.
 const SAID_MIN: u32 = 250_000;
 /// Hours of a day that may be missing.
-const TORN_MAX: u8 = 6;
+const TORN_MAX: usize = 6;
 
 /// What is kept of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,6 @@ struct Profile {
     hour: Option<Box<Hour>>,
     day: i64,
     is_day_open: bool,
-    torn_hours: u8,
     /// Days that it was heard on before this one.
     days: u8,
     /// Sent today, by channel.
@@ -80,7 +79,8 @@ impl Profiles {
         Self {
             max: usize::try_from(settings.integer("max_entities")).unwrap_or(usize::MAX),
             dropped: 0,
-            alert: (settings.real("alert") * 1e6).round() as u32,
+            // With nothing said there is nothing suspicious.
+            alert: ((settings.real("alert") * 1e6).round() as u32).max(1),
             volumes: (least, settings.bytes("volume_full").max(least + 1)),
             known: BTreeMap::new(),
             hours: BTreeMap::new(),
@@ -114,23 +114,23 @@ impl Profiles {
     /// Ends the windows that end with `minute` or before.
     fn end(&mut self, minute: Minute, context: &Context<'_>, out: &mut Findings) {
         let is_over = |number: i64, minutes: i64| (number + 1) * minutes <= minute.0 + 1;
-        while let Some(entry) =
-            self.hours.first_entry().filter(|it| is_over(*it.key(), HOUR_MINUTES))
-        {
-            let (hour, hosts) = entry.remove_entry();
-            let start = Minute(hour * HOUR_MINUTES);
-            let is_there = context.gaps.has_hour(Log::Conn, start, context.now);
-            for host in hosts {
-                self.end_hour(host, start.start(), is_there, context, out);
-            }
+        let is_there =
+            |hour: i64| context.gaps.has_hour(Log::Conn, Minute(hour * HOUR_MINUTES), context.now);
+        // One after another, so that one that panics takes only itself out.
+        while let Some((hour, host)) = pop_first(&mut self.hours, |it| is_over(it, HOUR_MINUTES)) {
+            self.end_hour(host, Time(hour * HOUR), is_there(hour), context, out);
         }
-        while let Some(entry) = self.days.first_entry().filter(|it| is_over(*it.key(), DAY_MINUTES))
-        {
-            let (day, hosts) = entry.remove_entry();
-            for host in hosts {
-                self.end_day(host, Time(day * DAY), context, out);
+        let mut torn = None;
+        while let Some((day, host)) = pop_first(&mut self.days, |it| is_over(it, DAY_MINUTES)) {
+            let hours = DAY / HOUR;
+            let count = || (day * hours..(day + 1) * hours).filter(|hour| !is_there(*hour)).count();
+            let (_, torn_hours) =
+                *torn.filter(|(of, _)| *of == day).get_or_insert_with(|| (day, count()));
+            torn = Some((day, torn_hours));
+            self.end_day(host, (Time(day * DAY), torn_hours), context, out);
+            if self.days.keys().next() != Some(&day) {
+                self.forget((day + 1) * hours);
             }
-            self.forget((day + 1) * (DAY / HOUR));
         }
     }
 
@@ -147,7 +147,6 @@ impl Profiles {
         self.changed.insert(host);
         profile.heard = profile.heard.saturating_add(1);
         if !is_there {
-            profile.torn_hours += 1;
             return;
         }
         let verdicts: Vec<Verdict<'_>> =
@@ -173,11 +172,17 @@ impl Profiles {
         }
     }
 
-    fn end_day(&mut self, host: Addr, start: Time, context: &Context<'_>, out: &mut Findings) {
+    fn end_day(
+        &mut self,
+        host: Addr,
+        (start, torn_hours): (Time, usize),
+        context: &Context<'_>,
+        out: &mut Findings,
+    ) {
         let Some(profile) = self.known.get_mut(&host) else { return };
         self.changed.insert(host);
         profile.is_day_open = false;
-        if profile.torn_hours > TORN_MAX {
+        if torn_hours > TORN_MAX {
             profile.peers.forget_today();
             profile.learn_day(false);
             return;
@@ -220,9 +225,9 @@ impl Profiles {
             return;
         }
         let idle = self.known.iter().filter(|(_, profile)| profile.hour.is_none());
-        // Of one day only first: a sweep of some hours must not drive out who was there before.
+        // Strangers first: a sweep must not drive out who was there before.
         let mut idle: Vec<(bool, i64, Addr)> =
-            idle.map(|(host, it)| (it.days > 0, it.last_hour, *host)).collect();
+            idle.map(|(host, it)| (it.is_known(), it.last_hour, *host)).collect();
         idle.sort_unstable();
         for (_, _, host) in idle.into_iter().take(self.known.len() - room) {
             self.known.remove(&host);
@@ -232,6 +237,12 @@ impl Profiles {
 }
 
 impl Profile {
+    /// Whether it is no stranger: heard in some hours, and before today. On its first day a host
+    /// alerts of nothing, and a sweep may last for hours.
+    fn is_known(&self) -> bool {
+        self.heard >= HEARD_MIN && self.days > 0
+    }
+
     /// An hour of a day begins.
     fn begin(&mut self, hour: i64, day: i64) {
         if day > self.day {
@@ -241,7 +252,6 @@ impl Profile {
                 self.said.rotate_right(1);
                 self.said[0] = 0;
             }
-            self.torn_hours = 0;
             self.days = self.days.saturating_add(1);
         }
         (self.day, self.is_day_open, self.last_hour) = (day, true, hour);
@@ -359,6 +369,19 @@ impl Profile {
     }
 }
 
+/// Takes the first host of the first hour or day that is over.
+fn pop_first(
+    open: &mut BTreeMap<i64, BTreeSet<Addr>>,
+    is_over: impl FnOnce(i64) -> bool,
+) -> Option<(i64, Addr)> {
+    let mut first = open.first_entry().filter(|entry| is_over(*entry.key()))?;
+    let (number, host) = (*first.key(), first.get_mut().pop_first());
+    if first.get().is_empty() {
+        first.remove();
+    }
+    Some((number, host?))
+}
+
 fn is_of(part: usize, channel: usize) -> bool {
     channel == ALL || part == channel
 }
@@ -405,10 +428,13 @@ impl Close for Profiles {
         self.dropped
     }
 
+    fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+
     fn knows(&self, entity: &Entity) -> bool {
         let profile = entity.addr().and_then(|addr| self.known.get(&addr));
-        // On its first day a host alerts of nothing, and a sweep may last for hours.
-        profile.is_some_and(|profile| profile.heard >= HEARD_MIN && profile.days > 0)
+        profile.is_some_and(Profile::is_known)
     }
 
     fn save(&mut self, sink: &mut Changes<'_>) {

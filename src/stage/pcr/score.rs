@@ -1,7 +1,7 @@
 //! What a window has to say: the change of role, times the volume, times how far that is beyond
 //! what the entity does anyway.
 
-use crate::base::log2::{BIT, log2, power};
+use crate::base::log2::{BIT, log2, power, whole_power};
 use crate::base::score::Ppm;
 use crate::record::schema::{ORIG_H, RESP_H, conn};
 use crate::record::{Observed, Reason};
@@ -69,6 +69,8 @@ impl<'a> Verdict<'a> {
         let mut weighed: Vec<(u64, u64, Given<'a>)> =
             given.into_iter().map(|given| weigh(of, given)).collect();
         weighed.sort_by_key(|(pushed, _, given)| (std::cmp::Reverse(*pushed), given.addr));
+        let heaviest =
+            weighed.iter().map(|(_, _, given)| *given).max_by_key(|it| (it.sent, it.addr));
         weighed.retain(|(pushed, ..)| *pushed > 0);
         let add = |sum: u64, more: u64| sum.saturating_add(more);
         let to_many = part(untold / 2, ramp(of_all, of.role));
@@ -80,16 +82,24 @@ impl<'a> Verdict<'a> {
         // Who gives sixty-four times what it gets is a producer: more of it is no other role.
         let capped = ratio.min(6 * BIT);
         let shift = (capped - against.usual.mean) * BIT / against.usual.spread;
-        let (least, full) = (against.volumes.0 / of.smaller, against.volumes.1 / of.smaller);
+        let least = against.volumes.0 / of.smaller;
+        let full = (against.volumes.1 / of.smaller).max(least + 1);
         let factors = [
             against.certainty,
             ramp(shift, of.shift),
-            (pushed.saturating_sub(least)).min(full - least) * ONE / (full - least).max(1),
+            part_of(pushed.saturating_sub(least), full - least),
             ramp(log2(sent) - against.most, (0, BIT)),
             if pushed > least && has_precedent(log2(sent), capped) { 0 } else { ONE },
         ];
         let score = factors.iter().fold(ONE, |score, factor| part(score, *factor));
-        let to = weighed.into_iter().map(|(_, _, given)| given).collect();
+        let mut to: Vec<Given<'a>> = weighed.into_iter().map(|(_, _, given)| given).collect();
+        // Where it all went to those who are not told apart, the heaviest other one stands for them.
+        if to.is_empty() {
+            to.extend(heaviest);
+        }
+        // What nothing can be shown of is not said.
+        let is_shown = to.iter().any(|given| given.row.is_some());
+        let score = if is_shown { score } else { 0 };
         Self { channel, score: Ppm::new(score as u32), pushed, ratio, against, to }
     }
 
@@ -105,7 +115,7 @@ impl<'a> Verdict<'a> {
             0 => "nothing before".to_owned(),
             bytes => format!("at most {bytes} bytes in a day"),
         };
-        let most = if self.against.most == 0 { 0 } else { power(self.against.most) >> 16 };
+        let most = if self.against.most == 0 { 0 } else { whole_power(self.against.most) };
         let reason = |feature, columns, observed, expected, share| Reason {
             feature,
             columns,
@@ -139,6 +149,11 @@ fn ramp(x: i32, (from, to): (i32, i32)) -> u64 {
     }
     let share = i64::from(x - from) * ONE as i64 / i64::from((to - from).max(1));
     share.unsigned_abs().min(ONE)
+}
+
+/// A number as a part of another, in parts per million, at most one.
+fn part_of(number: u64, all: u64) -> u64 {
+    (u128::from(number.min(all)) * u128::from(ONE) / u128::from(all.max(1))) as u64
 }
 
 /// So many parts per million of a number.

@@ -435,3 +435,60 @@ fn windows_end_with_their_hour_and_day() {
     assert_eq!(hours, [10, 24]);
     assert!(dues.iter().all(|due| due.end() <= Time::MAX));
 }
+
+#[test]
+fn a_day_that_lacks_most_hours_is_not_judged() {
+    let mut script = ordinary(HOST, 0, 9);
+    for hour in [8, 9, 16, 17] {
+        script += &format!("8 {hour}:5 10.0.0.7 > 203.0.113.9 443 ssl 25000000/9000\n");
+    }
+    let check = |script: &str, outage: std::ops::Range<i64>, expected: usize| {
+        let mut gaps = Gaps::default();
+        let at = |day: i64, hour: i64| (START + day * 86_400 + hour * 3600) / 60;
+        for minute in (at(8, 0)..at(8, outage.start)).chain(at(8, outage.end)..at(9, 2)) {
+            gaps.observe(Minute(minute), Log::Conn, 20);
+        }
+        let beside = Beside { gaps, ..Beside::default() };
+        let found = shown(&run(built(1000).as_mut(), cells(script, 1024), &beside));
+        assert_eq!(found.len(), expected, "{found:?}");
+    };
+    check(&script, 12..12, 1);
+    check(&script, 11..15, 1);
+    check(&script, 10..20, 0);
+}
+
+#[test]
+fn what_stands_behind_a_day_is_of_that_day() {
+    // For weeks a little to one destination, once with a heavy connection; then much, in pieces.
+    let mut script = ordinary(HOST, 0, 12);
+    for day in 0..12 {
+        let size = if day == 1 { 5_000_000 } else { 2_000_000 };
+        script += &format!("{day} 9:40 10.0.0.7 > 203.0.113.9 443 ssl {size}/9000\n");
+    }
+    for hour in 8..18 {
+        for piece in 0..4 {
+            let minute = 41 + piece;
+            script += &format!("11 {hour}:{minute} 10.0.0.7 > 203.0.113.9 443 ssl 4000000/9000\n");
+        }
+    }
+    let found = run(built(1000).as_mut(), cells(&script, 1024), &Beside::default());
+    let days: Vec<&Evidence> = found.iter().filter(|it| it.subject != b"hour").collect();
+    assert!(!days.is_empty());
+    for evidence in days {
+        assert!(evidence.window.0 <= evidence.time && evidence.time < evidence.window.1);
+    }
+}
+
+#[test]
+fn what_went_to_very_many_is_said_of_the_heaviest() {
+    let mut script = ordinary(HOST, 0, 6);
+    for peer in 0..250 {
+        for minute in 0..50 {
+            script += &format!("5 20:{minute} 10.0.0.7 > 203.0.113.{peer} 443 ssl 40000/400\n");
+        }
+    }
+    let found = run(built(1000).as_mut(), cells(&script, 1024), &Beside::default());
+    let said: Vec<String> = shown(&found);
+    assert!(said.iter().any(|it| it.starts_with("5 20 10.0.0.7 hour")), "{said:?}");
+    assert!(found.iter().all(|evidence| !evidence.records.is_empty()));
+}
