@@ -15,6 +15,7 @@ mod explain;
 mod laws;
 mod live;
 mod planted;
+mod proxies;
 mod risk_table;
 mod services;
 mod tidy;

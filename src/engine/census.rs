@@ -1,5 +1,6 @@
 //! What all lanes saw in each minute, whoever it concerns: how many rows of each log came, and
-//! which server served whom. A closed minute teaches roles and gaps.
+//! which server served whom, or was asked for whom. A closed minute teaches roles, gaps and
+//! targets.
 //!
 //! Not here: what a role or a gap is (`stage`).
 
@@ -11,8 +12,10 @@ use crate::base::address::Addr;
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::limits::SIGHTINGS_MAX;
 use crate::base::time::Minute;
-use crate::record::Log;
-use crate::stage::{Context, Gaps, Role, RolePolicy, Roles, Sighting};
+use crate::record::{Log, Uid};
+use crate::stage::{Context, Gaps, Role, RolePolicy, Roles, Sighting, Target};
+
+use super::targets::{self, Targets};
 
 /// What lanes saw in a minute that is not closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,7 @@ pub(super) struct Census {
     minutes: BTreeMap<Minute, Seen>,
     roles: Roles,
     gaps: Gaps,
+    targets: Targets,
     changed: BTreeSet<Minute>,
     is_gaps_changed: bool,
 }
@@ -40,6 +44,11 @@ const MINUTE_KEY: &[u8] = b"nm";
 impl Census {
     pub(super) fn new(policy: RolePolicy) -> Self {
         Self { roles: Roles::new(policy), ..Self::default() }
+    }
+
+    /// From now on remembers what changed.
+    pub(super) fn track(&mut self) {
+        self.targets.track();
     }
 
     /// Rows of `log` came.
@@ -63,6 +72,19 @@ impl Census {
         self.changed.insert(minute);
     }
 
+    /// A connection asked a proxy for somebody.
+    pub(super) fn target(&mut self, target: Target) {
+        let is_proxy = |addr| self.roles.get(addr) == Some(Role::Proxy);
+        if target.outside.is_none_or(is_proxy) {
+            self.targets.see(target.minute, target.uid, target.name);
+        }
+    }
+
+    /// Whom a connection asked for, if it went through a proxy.
+    pub(super) fn asked(&self, uid: &Uid) -> Option<&str> {
+        self.targets.get(uid)
+    }
+
     /// The next minute in which something came.
     pub(super) fn next(&self) -> Option<Minute> {
         self.minutes.first_key_value().map(|(minute, _)| *minute)
@@ -70,6 +92,7 @@ impl Census {
 
     /// Learns what a minute teaches.
     pub(super) fn close(&mut self, minute: Minute) {
+        self.targets.close(minute);
         let Some(seen) = self.minutes.remove(&minute) else { return };
         self.changed.insert(minute);
         self.is_gaps_changed = true;
@@ -97,6 +120,7 @@ impl Census {
             let key = [MINUTE_KEY, &minute.0.to_be_bytes()].concat();
             sink(&key, self.minutes.get(&minute).map(encode).as_deref());
         }
+        self.targets.save(sink);
         if std::mem::take(&mut self.is_gaps_changed) {
             sink(GAPS_KEY, Some(&encode(&self.gaps)));
         }
@@ -115,6 +139,9 @@ impl Census {
             GAPS_KEY => {
                 self.gaps = decode(value)?;
                 Ok(())
+            }
+            _ if key.starts_with(targets::OPEN_KEY) || key.starts_with(targets::KNOWN_KEY) => {
+                self.targets.load(key, value)
             }
             _ => {
                 let minute = key.strip_prefix(MINUTE_KEY).and_then(|it| it.try_into().ok());
