@@ -68,6 +68,7 @@ fn the_order_of_files_and_a_restart_between_them_do_not_matter() {
     };
     assert_eq!((long(&before).len(), long(&first).len()), (0, 3));
     assert_eq!(long(&after), long(&first));
+    assert_eq!(long(&after)[0]["destination"]["domain"], "evil.example");
 }
 
 #[test]

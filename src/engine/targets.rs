@@ -12,16 +12,19 @@ use crate::base::recent::Recent;
 use crate::base::time::Minute;
 use crate::record::Uid;
 
+/// A connection in a minute.
+type Place = (Minute, Uid);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Targets {
     /// Of minutes that are not closed; of several names of one connection in one minute the least.
-    open: BTreeMap<(Minute, Uid), Box<str>>,
+    open: BTreeMap<Place, Box<str>>,
     /// Of those that are, the latest.
     known: Recent<Uid, Box<str>, Minute>,
     /// What changed since the last [`Targets::save`], if anybody saves: of open minutes, and of the
     /// others.
-    changed: Option<(BTreeSet<(Minute, Uid)>, BTreeSet<Uid>)>,
+    changed: Option<(BTreeSet<Place>, BTreeSet<Uid>)>,
 }
 
 pub(super) const OPEN_KEY: &[u8] = b"no";

@@ -273,7 +273,7 @@ impl Index {
         let peers = seen.peer.as_ref().and_then(|peer| self.peers.get(peer));
         let domain = seen.domain.into_iter();
         let domains = domain.clone().filter_map(|name| self.domains.get(name));
-        let below = domain.flat_map(|name| parents(name)).filter_map(|it| self.below.get(it));
+        let below = domain.flat_map(parents).filter_map(|it| self.below.get(it));
         entities.chain(peers).chain(domains).chain(below).chain([&self.rest])
     }
 }
