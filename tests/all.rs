@@ -16,6 +16,7 @@ mod hostile;
 mod laws;
 mod live;
 mod planted;
+mod proxies;
 mod risk_table;
 mod services;
 mod tidy;

@@ -88,7 +88,7 @@ pub const UID_BYTES_MAX: usize = 64;
 /// Bytes of a user's name that are kept: a login name has at most 64, an address of mail 254.
 pub const USER_BYTES_MAX: usize = 256;
 
-/// Bytes of a domain or a user agent that a finding carries for allow-lists.
+/// Bytes of a user agent that a finding carries for allow-lists.
 pub const NAME_BYTES_MAX: usize = 512;
 
 /// Servers whose clients are counted, and addresses whose role was learned: more than a network
@@ -97,6 +97,17 @@ pub const ROLE_SERVERS_MAX: usize = 10_000;
 
 /// Servers whose clients of one minute are kept.
 pub const SIGHTINGS_MAX: usize = 4096;
+
+/// Bytes of the name of a server: DNS has none longer.
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Connections whose target behind a proxy is remembered, some 25 MiB: those of a day for a hundred
+/// busy hosts. The one whose last request is longest ago goes first.
+pub const TARGETS_MAX: usize = 100_000;
+
+/// The same of minutes that are open still: 150 new connections a second through the usual lateness
+/// of five minutes.
+pub const TARGETS_OPEN_MAX: usize = 50_000;
 
 /// Gaps of a log that are remembered: the longest window looks back five days.
 pub const GAPS_MAX: usize = 64;

@@ -7,6 +7,7 @@ pub mod address;
 pub mod clock;
 pub mod codec;
 pub mod hash;
+pub mod host;
 pub mod keys;
 pub mod limits;
 pub mod log2;

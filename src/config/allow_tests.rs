@@ -3,6 +3,7 @@
 use super::tests::shown;
 use super::{Mistake, parse_allow_list};
 use crate::base::address::Addr;
+use crate::base::host::host_name;
 use crate::base::score::Ppm;
 use crate::base::time::Time;
 use crate::record::{Entity, Evidence, Names, Scope};
@@ -194,7 +195,11 @@ fn evidence(text: &str, time: &str) -> Evidence {
         records: Vec::new(),
         source: addr(source),
         destination: addr(destination),
-        names: Names { domain: given(domain), user_agent: given(agent), user: None },
+        names: Names {
+            domain: host_name(domain.as_bytes()).filter(|it| it != "-"),
+            user_agent: given(agent),
+            user: None,
+        },
         may_alert: true,
     }
 }

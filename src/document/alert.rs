@@ -28,6 +28,8 @@ pub struct Alert<'a> {
     pub user: Option<&'a Entity>,
     /// Who opened the connection, and who answered.
     pub sides: (Option<Addr>, Option<Addr>),
+    /// Who was asked for: behind a proxy not who answered.
+    pub domain: Option<&'a str>,
     /// Event time of the latest evidence.
     pub time: Time,
     /// The minute in which it counts.
@@ -90,13 +92,8 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     let mut clock = Clock::default();
     write_head(alert, &mut clock, out);
     write_who(alert.entity, alert.user, out);
-    for (name, addr) in [("source", alert.sides.0), ("destination", alert.sides.1)] {
-        if let Some(addr) = addr {
-            out.extend_from_slice(format!(",\"{name}\":{{\"ip\":\"").as_bytes());
-            addr.write(out);
-            out.extend_from_slice(b"\"}");
-        }
-    }
+    write_side("source", alert.sides.0, None, out);
+    write_side("destination", alert.sides.1, alert.domain, out);
     out.extend_from_slice(b",\"ueba\":{\"entity\":");
     write_entity(alert.entity, alert.scope, out);
     out.extend_from_slice(b",\"detector\":");
@@ -127,6 +124,24 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
         Proof::Events(events) => list(out, events, write_event),
     }
     out.extend_from_slice(b"]}}\n");
+}
+
+/// One end of a connection.
+fn write_side(name: &str, addr: Option<Addr>, domain: Option<&str>, out: &mut Vec<u8>) {
+    if addr.is_none() && domain.is_none() {
+        return;
+    }
+    out.extend_from_slice(format!(",\"{name}\":{{").as_bytes());
+    if let Some(addr) = addr {
+        out.extend_from_slice(b"\"ip\":\"");
+        addr.write(out);
+        out.push(b'"');
+    }
+    if let Some(domain) = domain {
+        out.extend_from_slice(if addr.is_some() { b",\"domain\":" } else { b"\"domain\":" });
+        text::string(out, domain.as_bytes(), false);
+    }
+    out.push(b'}');
 }
 
 /// What comes before whom it concerns.

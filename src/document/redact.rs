@@ -94,6 +94,13 @@ impl Hidden {
         self.log != Log::Http || self.is_shown(http::USERNAME)
     }
 
+    /// Whether the servers that requests of this log ask for may be named; user and password are
+    /// never a part of the name.
+    #[must_use]
+    pub fn shows_servers(&self) -> bool {
+        self.log != Log::Http || (self.is_shown(http::HOST) && self.is_shown(http::URI))
+    }
+
     /// Hides in what a stage found in a record of this log.
     pub fn hide(&self, evidence: &mut Evidence) {
         let (orig, resp) = (evidence.source, evidence.destination);

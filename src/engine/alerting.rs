@@ -10,8 +10,8 @@ use crate::base::hash::{self, Id};
 use crate::base::limits::EVIDENCE_MAX;
 use crate::base::score::{Points, Ppm};
 use crate::base::time::{Minute, Time};
-use crate::document::{Alert, BehindRisk, Closed, Proof, is_far, write_alert};
-use crate::record::{Entity, Evidence, Observed, Reason, Technique};
+use crate::document::{Alert, BehindRisk, Closed, Hidden, Proof, is_far, write_alert};
+use crate::record::{Entity, Evidence, Log, Observed, Reason, Technique};
 use crate::risk::{
     Alerted, Budget, BudgetState, Change, HostCount, Incident, Incidents, Marks, RISK, Seen, Share,
 };
@@ -108,6 +108,9 @@ impl Core {
     pub(super) fn alert(&mut self, evidence: &Evidence, id: Id, minute: Minute) {
         let plan = &self.stages[evidence.stage];
         let (name, doc, mark) = (plan.def.name, plan.def.doc, plan.alert);
+        // All names of servers are of requests.
+        let hidden = self.identity.hidden.get(&Log::Http);
+        let is_named = hidden.is_none_or(Hidden::shows_servers);
         let alert = Alert {
             id,
             action: "",
@@ -116,6 +119,7 @@ impl Core {
             entity: &evidence.entity,
             user: evidence.names.user.as_ref(),
             sides: (evidence.source, evidence.destination),
+            domain: evidence.names.domain.as_deref().filter(|_| is_named),
             time: evidence.time,
             minute,
             window: evidence.window,
@@ -147,6 +151,7 @@ impl Core {
             entity,
             user: None,
             sides: (None, None),
+            domain: None,
             time,
             minute,
             window: (since.unwrap_or(time).min(time), time),
@@ -225,6 +230,7 @@ impl Core {
             entity,
             user: None,
             sides: (None, None),
+            domain: None,
             time: minute.end(),
             minute,
             window: incident.window,

@@ -1,5 +1,6 @@
 //! What all lanes saw in each minute, whoever it concerns: how many rows of each log came, and
-//! which server served whom. A closed minute teaches roles and gaps.
+//! which server served whom, or was asked for whom. A closed minute teaches roles, gaps and
+//! targets.
 //!
 //! Not here: what a role or a gap is (`stage`).
 
@@ -11,8 +12,10 @@ use crate::base::address::Addr;
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::limits::SIGHTINGS_MAX;
 use crate::base::time::Minute;
-use crate::record::Log;
-use crate::stage::{Context, Gaps, Role, RolePolicy, Roles, Sighting};
+use crate::record::{Log, Uid};
+use crate::stage::{Context, Gaps, Role, RolePolicy, Roles, Sighting, Target};
+
+use super::targets::{self, Targets};
 
 /// What lanes saw in a minute that is not closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +32,9 @@ pub(super) struct Census {
     minutes: BTreeMap<Minute, Seen>,
     roles: Roles,
     gaps: Gaps,
-    changed: BTreeSet<Minute>,
+    targets: Targets,
+    /// What changed since the last [`Census::save`], if anybody saves.
+    changed: Option<BTreeSet<Minute>>,
     is_gaps_changed: bool,
 }
 
@@ -42,10 +47,22 @@ impl Census {
         Self { roles: Roles::new(policy), ..Self::default() }
     }
 
+    /// From now on remembers what changed.
+    pub(super) fn track(&mut self) {
+        self.changed.get_or_insert_default();
+        self.targets.track();
+    }
+
+    fn touch(&mut self, minute: Minute) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(minute);
+        }
+    }
+
     /// Rows of `log` came.
     pub(super) fn rows(&mut self, minute: Minute, log: Log, rows: u64) {
         *self.minutes.entry(minute).or_default().rows.entry(log).or_default() += rows;
-        self.changed.insert(minute);
+        self.touch(minute);
     }
 
     /// A server served a client.
@@ -62,7 +79,20 @@ impl Census {
             let gone = greatest.find(|(_, server)| !self.roles.has_learned(*server)).copied();
             gone.map(|gone| seen.clients.remove(&gone));
         }
-        self.changed.insert(minute);
+        self.touch(minute);
+    }
+
+    /// A connection asked a proxy for somebody.
+    pub(super) fn target(&mut self, target: Target) {
+        let is_proxy = |addr| self.roles.get(addr) == Some(Role::Proxy);
+        if target.outside.is_none_or(is_proxy) {
+            self.targets.see(target.minute, target.uid, target.name);
+        }
+    }
+
+    /// Whom a connection asked for, if it went through a proxy.
+    pub(super) fn asked(&self, uid: &Uid) -> Option<&str> {
+        self.targets.get(uid)
     }
 
     /// The next minute in which something came.
@@ -73,8 +103,9 @@ impl Census {
     /// Learns what a minute teaches.
     pub(super) fn close(&mut self, minute: Minute) {
         self.roles.begin(minute);
+        self.targets.close(minute);
         let Some(seen) = self.minutes.remove(&minute) else { return };
-        self.changed.insert(minute);
+        self.touch(minute);
         self.is_gaps_changed = true;
         for (log, rows) in seen.rows {
             self.gaps.observe(minute, log, rows);
@@ -96,10 +127,11 @@ impl Census {
 
     /// Hands out what changed since the last call.
     pub(super) fn save(&mut self, sink: &mut Changes<'_>) {
-        for minute in std::mem::take(&mut self.changed) {
+        for minute in self.changed.as_mut().map(std::mem::take).unwrap_or_default() {
             let key = [MINUTE_KEY, &minute.0.to_be_bytes()].concat();
             sink(&key, self.minutes.get(&minute).map(encode).as_deref());
         }
+        self.targets.save(sink);
         if std::mem::take(&mut self.is_gaps_changed) {
             sink(GAPS_KEY, Some(&encode(&self.gaps)));
         }
@@ -118,6 +150,9 @@ impl Census {
             GAPS_KEY => {
                 self.gaps = decode(value)?;
                 Ok(())
+            }
+            _ if key.starts_with(targets::OPEN_KEY) || key.starts_with(targets::KNOWN_KEY) => {
+                self.targets.load(key, value)
             }
             _ => {
                 let minute = key.strip_prefix(MINUTE_KEY).and_then(|it| it.try_into().ok());

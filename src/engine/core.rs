@@ -131,13 +131,18 @@ impl Core {
         }
     }
 
-    /// Adds what was folded in a lane: cells of window stages, rows, who served whom, hosts.
+    /// Adds what was folded in a lane: cells of window stages, rows, who served whom, who
+    /// was asked for, hosts.
     pub(super) fn fold(&mut self, output: &mut Output) {
         for (minute, rows) in output.minutes.drain(..) {
             self.census.rows(minute.max(self.open), output.log, rows);
         }
         for (minute, role, server, client) in output.sightings.drain(..) {
             self.census.sighting((minute.max(self.open), role, server, client));
+        }
+        for mut target in output.targets.drain(..) {
+            target.minute = target.minute.max(self.open);
+            self.census.target(target);
         }
         for seen in output.hosts.drain(..) {
             self.alerting.see(seen, self.open);
@@ -291,7 +296,12 @@ impl Core {
     /// counts in `counted`, up to which everything is known.
     fn close_stage(&mut self, index: usize, minute: Minute, counted: Minute, cells: &[Cell]) {
         for mut evidence in self.found(index, minute, counted, cells) {
-            let log = evidence.records.first().map(|record| record.source.log);
+            let first = evidence.records.first();
+            let log = first.map(|record| record.source.log);
+            if evidence.names.domain.is_none() {
+                let asked = first.and_then(|record| self.census.asked(&record.uid));
+                evidence.names.domain = asked.map(str::to_owned);
+            }
             if let Some(hidden) = log.and_then(|log| self.identity.hidden.get(&log)) {
                 hidden.hide(&mut evidence);
             }

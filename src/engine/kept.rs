@@ -40,6 +40,7 @@ impl Core {
     pub fn track(&mut self) {
         self.is_saved = true;
         self.windows.track();
+        self.census.track();
         self.findings.track();
         self.grounds.track();
         self.ledger.track();

@@ -139,6 +139,7 @@ fn take(stream: &mut Stream, end: usize, back: &Receiver<Output>) -> Output {
     ready.deltas.append(&mut output.deltas);
     ready.minutes.append(&mut output.minutes);
     ready.sightings.append(&mut output.sightings);
+    ready.targets.append(&mut output.targets);
     ready.hosts.append(&mut output.hosts);
     ready.counts = std::mem::take(&mut output.counts);
     ready.bytes = std::mem::take(&mut output.bytes);

@@ -21,6 +21,7 @@ mod run;
 mod shown;
 mod status;
 mod summary;
+mod targets;
 mod traits;
 mod watermark;
 mod windows;

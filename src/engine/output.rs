@@ -11,7 +11,7 @@ use crate::base::limits::SINK_BLOCK_BYTES;
 use crate::base::time::{Minute, Time};
 use crate::record::{Evidence, Log, Source};
 use crate::risk::Seen;
-use crate::stage::{Delta, Sighting};
+use crate::stage::{Delta, Sighting, Target};
 
 use super::guard::{Guard, Panics, Quarantine};
 use super::summary::Counts;
@@ -59,6 +59,8 @@ pub(super) struct Output {
     pub(super) minutes: Vec<(Minute, u64)>,
     /// Who served whom.
     pub(super) sightings: Vec<Sighting>,
+    /// Whom connections through proxies ask for.
+    pub(super) targets: Vec<Target>,
     pub(super) hosts: Vec<Seen>,
     pub(super) counts: Counts,
     /// Bytes of the files read for it.
@@ -106,6 +108,7 @@ impl Output {
             deltas: Vec::new(),
             minutes: Vec::new(),
             sightings: Vec::new(),
+            targets: Vec::new(),
             hosts: Vec::new(),
             counts: Counts::default(),
             bytes: 0,
@@ -130,6 +133,7 @@ impl Output {
         self.deltas.clear();
         self.minutes.clear();
         self.sightings.clear();
+        self.targets.clear();
         self.hosts.clear();
         self.counts = Counts::default();
         self.bytes = 0;

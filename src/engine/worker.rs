@@ -11,7 +11,7 @@ use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files, http};
 use crate::record::{Batch, Entity, Inside, Log, Parties, Scope, Sides, Source};
 use crate::risk::Noticed;
 use crate::stage::{
-    Deltas, Fold, Input, Output as StageOutput, RecordStage, sighting_columns, sightings,
+    Deltas, Fold, Input, Output as StageOutput, RecordStage, sighting_columns, sightings, targets,
 };
 
 use super::guard::Guard;
@@ -163,6 +163,9 @@ impl Worker {
         out.deltas.extend(self.deltas.take());
         if batch.log() != Log::OpenConn {
             sightings(&input, &mut out.sightings);
+        }
+        if batch.log() == Log::Http && self.hidden.shows_servers() {
+            targets(&input, &mut out.targets);
         }
         for minute in &self.minutes {
             match out.minutes.last_mut() {

@@ -46,7 +46,7 @@ pub struct Reason {
 /// Names that a record has, beside its addresses: what allow-lists may look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// The name of the server.
+    /// The server that was asked for, as `base::host` has it; behind a proxy not who answered.
     pub domain: Option<String>,
     /// What the client calls itself.
     pub user_agent: Option<String>,

@@ -94,7 +94,7 @@ struct Seen<'a> {
     ids: [Option<String>; 2],
     own: Option<Addr>,
     peer: Option<Addr>,
-    domain: Option<String>,
+    domain: Option<&'a str>,
 }
 
 impl AllowList {
@@ -157,9 +157,7 @@ impl Entry {
             && holds(self.own.as_ref(), |it| seen.own.is_some_and(|own| it.hold(own)))
             && holds(self.peers.as_ref(), |it| seen.peer.is_some_and(|peer| it.hold(peer)))
             && holds(self.entities.as_ref(), |it| seen.ids.iter().flatten().any(|id| it.hold(id)))
-            && holds(self.domains.as_ref(), |it| {
-                seen.domain.as_ref().is_some_and(|name| it.hold(name))
-            })
+            && holds(self.domains.as_ref(), |it| seen.domain.is_some_and(|name| it.hold(name)))
             && holds(self.user_agents.as_ref(), |it| {
                 let agent = names.user_agent.as_ref();
                 agent.is_some_and(|agent| it.iter().any(|glob| glob.matches(agent)))
@@ -219,7 +217,7 @@ impl<'a> Seen<'a> {
             ids: [Some(entity.id(&Scope::Network)), with_sensor],
             own,
             peer,
-            domain: evidence.names.domain.as_deref().map(host_name),
+            domain: evidence.names.domain.as_deref(),
         }
     }
 }
@@ -235,15 +233,6 @@ fn sides(evidence: &Evidence) -> (Option<Addr>, Option<Addr>) {
         (None, Some(own)) => (Some(own), source),
         (None, None) => (Some(host), destination.or(source)),
     }
-}
-
-/// A `Host` header without its port and the dot at its end, in lower case.
-fn host_name(text: &str) -> String {
-    let name = match text.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => text,
-    };
-    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// Where to look: evidence may come with every record, and a list may have many entries.
@@ -282,9 +271,9 @@ impl Index {
     fn places<'a>(&'a self, seen: &'a Seen<'_>) -> impl Iterator<Item = &'a Vec<usize>> {
         let entities = seen.ids.iter().flatten().filter_map(|id| self.entities.get(id));
         let peers = seen.peer.as_ref().and_then(|peer| self.peers.get(peer));
-        let domain = seen.domain.iter();
+        let domain = seen.domain.into_iter();
         let domains = domain.clone().filter_map(|name| self.domains.get(name));
-        let below = domain.flat_map(|name| parents(name)).filter_map(|it| self.below.get(it));
+        let below = domain.flat_map(parents).filter_map(|it| self.below.get(it));
         entities.chain(peers).chain(domains).chain(below).chain([&self.rest])
     }
 }

@@ -17,6 +17,7 @@ use crate::record::{Batch, Log, Names, Technique};
 use super::input::{Finding, Input, Output};
 use super::keys::{HALF_LIFE, alert, enabled, weight};
 use super::reasons::Sum;
+use super::targets::asked;
 use super::{Build, RecordStage, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
@@ -205,12 +206,10 @@ fn destination(input: &Input<'_>, row: usize) -> Vec<u8> {
 
 /// The server and the client as the request names them.
 fn names(input: &Input<'_>, row: usize) -> Names {
-    let text = |id| {
-        let text = input.batch.text(id, row).filter(|text| !text.is_empty())?;
-        let text = text.get(..NAME_BYTES_MAX).unwrap_or(text);
-        Some(String::from_utf8_lossy(text).into_owned())
-    };
-    Names { domain: text(http::HOST), user_agent: text(http::USER_AGENT), user: None }
+    let agent = input.batch.text(http::USER_AGENT, row).filter(|text| !text.is_empty());
+    let agent = agent.map(|text| text.get(..NAME_BYTES_MAX).unwrap_or(text));
+    let agent = agent.map(|text| String::from_utf8_lossy(text).into_owned());
+    Names { domain: asked(input.batch, row), user_agent: agent, user: None }
 }
 
 /// Whether a `Host` is an address, with or without a port.

@@ -15,6 +15,7 @@ mod long_connection;
 mod pcr;
 mod reasons;
 mod sightings;
+mod targets;
 
 pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
@@ -25,6 +26,7 @@ use crate::record::{Entity, Log, Technique};
 pub use context::{Context, Gaps, Role, RolePolicy, Roles};
 pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject};
 pub use sightings::{Sighting, columns as sighting_columns, sightings};
+pub use targets::{Target, targets};
 
 /// Every stage. The order is that of the documentation and of equal contributions.
 pub static TABLE: &[StageDef] = &[long_connection::STAGE, http_oddities::STAGE, pcr::STAGE];

@@ -12,16 +12,17 @@ use crate::record::schema::{ColumnId, RESP_P, conn, http};
 
 use super::context::Role;
 use super::input::Input;
+use super::targets::asked_of_proxy;
 
 /// One server and one client of it in one minute.
 pub type Sighting = (Minute, Role, Addr, Addr);
 
-/// The columns that are looked at.
+/// The columns that are looked at, for targets too.
 #[must_use]
 pub fn columns(log: Log) -> &'static [ColumnId] {
     match log {
         Log::Conn => &[conn::SERVICE, RESP_P, conn::RESP_BYTES],
-        Log::Http => &[http::METHOD, http::URI],
+        Log::Http => &[http::METHOD, http::HOST, http::URI],
         _ => &[],
     }
 }
@@ -65,9 +66,5 @@ fn of_connection(input: &Input<'_>, row: usize) -> Option<Role> {
 }
 
 fn of_request(input: &Input<'_>, row: usize) -> Option<Role> {
-    let batch = input.batch;
-    let uri = batch.text(http::URI, row).unwrap_or_default();
-    let is_whole = |scheme: &[u8]| uri.get(..scheme.len()).is_some_and(|it| it == scheme);
-    let is_connect = batch.text(http::METHOD, row) == Some(b"CONNECT");
-    (is_connect || is_whole(b"http://") || is_whole(b"https://")).then_some(Role::Proxy)
+    asked_of_proxy(input.batch, row).map(|_| Role::Proxy)
 }

@@ -97,6 +97,7 @@ const ALERT: &[(&str, &str)] = &[
     ("user.name", "keyword"),
     ("source.ip", "ip"),
     ("destination.ip", "ip"),
+    ("destination.domain", "keyword"),
     ("ueba.detector", "keyword"),
     ("ueba.score", "double"),
     ("ueba.threshold", "double"),
