@@ -21,9 +21,9 @@ use std::time::Instant;
 use serde::Deserialize;
 use zeek_ueba::base::address::Addr;
 use zeek_ueba::base::hash::Id;
+use zeek_ueba::base::keys::{Kind, MIB, Settings as Table, Value};
 use zeek_ueba::base::limits::BATCH_ROWS_MAX;
 use zeek_ueba::base::score::{Factor, Points, Ppm};
-use zeek_ueba::base::keys::{Kind, MIB, Settings as Table, Value};
 use zeek_ueba::base::time::{DAY, Minute};
 use zeek_ueba::record::schema::ColumnId;
 use zeek_ueba::record::{Entity, Generation, Log, RecordRef, Source};
@@ -581,7 +581,9 @@ fn pcr_run(entities: u64) {
 
 /// What `pcr` keeps, each row in a process of its own.
 fn pcr(sizes: &[u64]) {
-    println!("\npcr: one core, two channels, three destinations of each host, eight hours over midnight\n");
+    println!(
+        "\npcr: one core, two channels, three destinations of each host, eight hours over midnight\n"
+    );
     println!(
         "| hosts | M cells/s | bytes of each, hour open | MiB | bytes of each, after it | MiB |\n\
          |---|---|---|---|---|---|"

@@ -14,7 +14,10 @@ type Lines = Vec<(i64, String)>;
 
 /// `orig > resp:port service`, from `ts` on, in seconds from [`START`].
 fn conn(ts: i64, what: &str, duration: i64, sent: u64, received: u64) -> (i64, String) {
-    (ts + duration.max(0), odd(&(START + ts).to_string(), what, &duration.to_string(), sent, received))
+    (
+        ts + duration.max(0),
+        odd(&(START + ts).to_string(), what, &duration.to_string(), sent, received),
+    )
 }
 
 /// A connection of which these columns may say anything.
@@ -36,8 +39,8 @@ fn at(day: i64, hour: i64, minute: i64) -> i64 {
 /// connection of half a day.
 fn days() -> (Lines, Lines) {
     let mut all = Lines::new();
-    for (day, hour, host) in
-        (0..6).flat_map(|day| (8..22).flat_map(move |hour| (7..10).map(move |host| (day, hour, host))))
+    for (day, hour, host) in (0..6)
+        .flat_map(|day| (8..22).flat_map(move |hour| (7..10).map(move |host| (day, hour, host))))
     {
         for site in 0..4 {
             let received = (2_000_000 + (day * 7 + hour * 3 + site + host) % 9 * 900_000) as u64;
@@ -62,7 +65,9 @@ fn days() -> (Lines, Lines) {
 
 fn request(ts: i64, orig: &str, user: &str, host: &str) -> (i64, String) {
     let time = START + ts;
-    let line = format!("{time}\tC{time}{user}\t{orig}\t50000\t198.51.100.3\t80\tGET\t{host}\t/\t1.1\t{user}");
+    let line = format!(
+        "{time}\tC{time}{user}\t{orig}\t50000\t198.51.100.3\t80\tGET\t{host}\t/\t1.1\t{user}"
+    );
     (ts, line)
 }
 
@@ -126,10 +131,9 @@ fn of_others(run: &Run) -> [Vec<String>; 2] {
 fn check(attack: (Lines, Lines), words: &[&str]) -> Run {
     let (mut all, mut http) = days();
     let alone = of_others(&replay((all.clone(), http.clone())));
-    for found in [
-        "\"pcr\",\"entity\":\"host:10.0.0.7",
-        "\"long-connection\",\"entity\":\"host:10.0.0.8",
-    ] {
+    for found in
+        ["\"pcr\",\"entity\":\"host:10.0.0.7", "\"long-connection\",\"entity\":\"host:10.0.0.8"]
+    {
         assert!(alone[0].iter().any(|alert| alert.contains(found)), "{found}: {:#?}", alone[0]);
     }
     assert!(alone[1].iter().any(|risk| risk.contains("user:alice")), "{:#?}", alone[1]);
@@ -139,7 +143,13 @@ fn check(attack: (Lines, Lines), words: &[&str]) -> Run {
     let mixed = of_others(&run);
     for (alone, mixed) in alone.iter().zip(&mixed) {
         let first = alone.iter().zip(mixed).find(|(a, b)| a != b);
-        assert!(first.is_none() && alone.len() == mixed.len(), "{first:#?} {} {}\n{}", alone.len(), mixed.len(), run.stdout);
+        assert!(
+            first.is_none() && alone.len() == mixed.len(),
+            "{first:#?} {} {}\n{}",
+            alone.len(),
+            mixed.len(),
+            run.stdout
+        );
     }
     for words in words {
         assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
@@ -173,7 +183,8 @@ fn a_sweep_whose_sources_all_upload() {
 #[test]
 fn very_many_destinations_of_one_host() {
     let scan = (0..300_000).map(|n| {
-        let what = format!("10.200.0.1 > {}.{}.{}.1:443 ssl", 45 + n / 62_500, n / 250 % 250, n % 250);
+        let what =
+            format!("10.200.0.1 > {}.{}.{}.1:443 ssl", 45 + n / 62_500, n / 250 % 250, n % 250);
         conn(at(5, 19, 0) + n / 200, &what, 0, 9000, 100)
     });
     check((scan.collect(), Vec::new()), &[]);
@@ -219,13 +230,17 @@ fn numbers_at_their_ends_and_wild_times() {
         words[11] = &missed;
         add(n as i64, words.join("\t"));
     }
-    for (column, text) in [(0, "NaN"), (0, "inf"), (0, "-inf"), (0, "1e999"), (8, "nan"), (8, "inf"), (9, "NaN")] {
-        let line = odd(&(START + at(5, 19, 0)).to_string(), "10.200.0.9 > 203.0.113.9:443 ssl", "1", 5, 5);
+    for (column, text) in
+        [(0, "NaN"), (0, "inf"), (0, "-inf"), (0, "1e999"), (8, "nan"), (8, "inf"), (9, "NaN")]
+    {
+        let line =
+            odd(&(START + at(5, 19, 0)).to_string(), "10.200.0.9 > 203.0.113.9:443 ssl", "1", 5, 5);
         let mut words: Vec<&str> = line.split('\t').collect();
         words[column] = text;
         add(0, words.join("\t"));
     }
     let run = check((attack, Vec::new()), &[]);
-    let letters: Vec<String> = run.letters().iter().map(|it| format!("{} {}", it["reason"], it["detail"])).collect();
+    let letters: Vec<String> =
+        run.letters().iter().map(|it| format!("{} {}", it["reason"], it["detail"])).collect();
     assert_eq!(letters.len(), 7, "{letters:#?}");
 }
