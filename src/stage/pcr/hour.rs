@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::address::Addr;
 
-use super::super::input::{Cell, CellRow};
+use super::super::input::Cell;
 use super::channel::PARTS;
+use super::row::Row;
 
 /// Other sides that are told apart in an hour: those that got most.
 const PEERS: usize = 32;
@@ -20,7 +21,7 @@ pub(super) struct HourPeer {
     pub(super) addr: Addr,
     pub(super) sent: u64,
     pub(super) received: u64,
-    pub(super) row: Option<CellRow>,
+    pub(super) row: Option<Row>,
 }
 
 /// See the module.
@@ -47,9 +48,11 @@ impl Hour {
             return;
         };
         let Some(row) = &cell.row else { return };
-        let addr = if *is_orig == 1 { row.destination } else { row.source };
+        let is_orig = *is_orig == 1;
+        let addr = if is_orig { row.destination } else { row.source };
         let Some(addr) = addr else { return };
-        let peer = HourPeer { channel: *channel, addr, sent, received, row: Some(row.clone()) };
+        let row = Some(Row::new(row, is_orig));
+        let peer = HourPeer { channel: *channel, addr, sent, received, row };
         self.give(peer);
     }
 
@@ -58,8 +61,7 @@ impl Hour {
         if let Some(known) = self.peers.iter_mut().find(same) {
             known.sent = known.sent.saturating_add(peer.sent);
             known.received = known.received.saturating_add(peer.received);
-            let outranks =
-                |row: &CellRow| known.row.as_ref().is_none_or(|known| row.outranks(known));
+            let outranks = |row: &Row| known.row.as_ref().is_none_or(|known| row.outranks(known));
             if let Some(row) = peer.row.filter(outranks) {
                 known.row = Some(row);
             }
@@ -79,6 +81,7 @@ impl Hour {
             let least = self.peers.remove(index);
             self.leave_untold(&least);
         }
+        self.peers.reserve_exact(1);
         self.peers.push(peer);
     }
 

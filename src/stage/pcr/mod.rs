@@ -18,6 +18,7 @@ mod history;
 mod hour;
 mod peers;
 mod profile;
+mod row;
 mod score;
 #[cfg(test)]
 mod tests;

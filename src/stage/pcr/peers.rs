@@ -5,14 +5,18 @@ use serde::{Deserialize, Serialize};
 use crate::base::address::Addr;
 use crate::base::log2::{BIT, log2};
 
-use super::super::input::CellRow;
+use super::channel::TABLE;
 use super::hour::HourPeer;
+use super::row::Row;
 
 /// Days of the longest window.
 pub(super) const LONG_DAYS: usize = 5;
 
 /// Destinations that are remembered of an entity: those that got most.
 const PEERS: usize = 32;
+
+/// KiB that an other side must get in an hour to be remembered; of DNS a twentieth.
+const REMEMBERED_KIB: u32 = 20;
 
 /// An other side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +29,7 @@ pub(super) struct Peer {
     /// The most KiB in one day before these.
     before: u32,
     /// The heaviest connection of each of these days, by how many days ago that is.
-    rows: Vec<(u8, CellRow)>,
+    rows: Vec<(u8, Row)>,
 }
 
 /// What an other side got in a window of some days, and the most it got in one day before.
@@ -39,7 +43,7 @@ pub(super) struct Given<'a> {
     pub(super) before: u64,
     /// For how many days it may be what is sent now.
     pub(super) days: u64,
-    pub(super) row: Option<&'a CellRow>,
+    pub(super) row: Option<&'a Row>,
 }
 
 /// Them all.
@@ -74,7 +78,9 @@ impl Peers {
     /// Adds what an other side got in an hour.
     pub(super) fn add(&mut self, hour: HourPeer) {
         let (sent, received) = (kib(hour.sent), kib(hour.received));
-        if sent == 0 {
+        // What got less cannot matter to a window; thousands of them would.
+        let least = REMEMBERED_KIB / TABLE[usize::from(hour.channel)].smaller as u32;
+        if sent < least.max(1) {
             return;
         }
         let same = |peer: &&mut Peer| (peer.channel, peer.addr) == (hour.channel, hour.addr);
@@ -101,6 +107,7 @@ impl Peers {
         };
         peer.keep(hour.row);
         (peer.sent[0], peer.received[0]) = (sent, received);
+        self.peers.reserve_exact(1);
         self.peers.push(peer);
     }
 
@@ -138,17 +145,20 @@ impl Peers {
 
 impl Peer {
     /// Keeps a connection of today, if it is the heaviest.
-    fn keep(&mut self, row: Option<CellRow>) {
+    fn keep(&mut self, row: Option<Row>) {
         let Some(row) = row else { return };
         match self.rows.iter_mut().find(|(age, _)| *age == 0) {
             Some((_, known)) if row.outranks(known) => *known = row,
             Some(_) => {}
-            None => self.rows.push((0, row)),
+            None => {
+                self.rows.reserve_exact(1);
+                self.rows.push((0, row));
+            }
         }
     }
 
     /// The heaviest connection of the last `days`.
-    fn heaviest(&self, days: usize) -> Option<&CellRow> {
+    fn heaviest(&self, days: usize) -> Option<&Row> {
         let rows = self.rows.iter().filter(|(age, _)| usize::from(*age) < days);
         rows.map(|(_, row)| row).reduce(|a, b| if b.outranks(a) { b } else { a })
     }

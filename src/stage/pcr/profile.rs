@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::address::Addr;
 use crate::base::codec::{decode, encode};
 use crate::base::keys::Settings;
+use crate::base::limits::EVIDENCE_MAX;
 use crate::base::log2::{BIT, log2};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
 use crate::record::{Entity, Log, Names};
@@ -351,6 +352,7 @@ impl Profile {
             return;
         }
         if self.history(channel).is_none() {
+            self.channels.reserve_exact(1);
             self.channels.push((channel as u8, History::default()));
         }
         if let Some(history) = self.history_mut(channel) {
@@ -394,7 +396,9 @@ fn strongest<'a, 'b>(verdicts: &'b [Verdict<'a>]) -> Option<&'b Verdict<'a>> {
 }
 
 fn tell(host: Addr, verdict: &Verdict<'_>, ending: Ending, out: &mut Findings) {
-    let rows: Vec<&CellRow> = verdict.to.iter().filter_map(|given| given.row).collect();
+    let whole = |given: &Given<'_>| given.row.map(|row| row.whole(host, given.addr));
+    let rows: Vec<CellRow> = verdict.to.iter().filter_map(whole).take(EVIDENCE_MAX).collect();
+    let rows: Vec<&CellRow> = rows.iter().collect();
     let Some(time) = rows.iter().map(|row| row.time).max() else { return };
     let finding = Finding {
         subject: ending.name.as_bytes().to_vec(),

@@ -93,7 +93,7 @@ impl<'a> Verdict<'a> {
         ];
         let score = factors.iter().fold(ONE, |score, factor| part(score, *factor));
         let mut to: Vec<Given<'a>> = weighed.into_iter().map(|(_, _, given)| given).collect();
-        // Where it all went to those who are not told apart, the heaviest other one stands for them.
+        // Where all went to those who are not told apart, the heaviest other one stands for them.
         if to.is_empty() {
             to.extend(heaviest);
         }
