@@ -160,7 +160,11 @@ fn bytes(batch: &Batch, row: usize) -> Option<(u64, u64, u64)> {
         (count(conn::ORIG_BYTES).unwrap_or_default(), count(conn::RESP_BYTES).unwrap_or_default());
     let all = u128::from(orig) + u128::from(resp);
     let seen = |bytes: u64, carried: Option<u64>| {
-        let lost = u128::from(missed).min(all) * u128::from(bytes) / all.max(1);
+        // Nearly always nothing was missed, and a division of 128 bits is dear.
+        let lost = match missed {
+            0 => 0,
+            _ => u128::from(missed).min(all) * u128::from(bytes) / all.max(1),
+        };
         let bytes = bytes - u64::try_from(lost).unwrap_or(bytes).min(bytes);
         carried.map_or(bytes, |carried| bytes.min(carried))
     };
