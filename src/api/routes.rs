@@ -116,8 +116,10 @@ async fn explain(
     let Ok(Path(id)) = id else {
         return problem(StatusCode::BAD_REQUEST, "the id is not UTF-8");
     };
-    let Ok(turn) = Arc::clone(&shared.explaining).acquire_owned().await else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "it stops");
+    // Who waits holds a connection, of which there are few: those who ask for metrics need them.
+    let Ok(turn) = Arc::clone(&shared.explaining).try_acquire_owned() else {
+        let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "another explanation is being made");
+        return ([(header::RETRY_AFTER, "1")], busy).into_response();
     };
     // It reads: others must not wait for that. Its turn lasts as long, also if nobody waits for it.
     let look = move || {

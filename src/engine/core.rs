@@ -165,6 +165,11 @@ impl Core {
         let version = plan.def.version.to_be_bytes();
         let sensor = self.identity.sensor_id.as_bytes();
         let identity: [&[u8]; 5] = [b"alert", sensor, name, &version, &self.identity.fingerprint];
+        // What counts nowhere must not be known as counted; but nothing keeps an alert back.
+        let may_alert = evidence.may_alert && evidence.score >= plan.alert;
+        if !may_alert && !self.ledger.has_room(minute, &evidence.entity, evidence.stage) {
+            return self.ledger.drop_one();
+        }
         let news = self.findings.news(evidence, &identity, plan.def.window_us, plan.alert);
         let first = evidence.records.first();
         let event = Event {
@@ -174,8 +179,7 @@ impl Core {
         };
         self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
         if self.grounds.may_take(minute, evidence) {
-            let is_alert = evidence.may_alert && evidence.score >= plan.alert;
-            let finding = Finding::of(evidence, news.id, minute, is_alert);
+            let finding = Finding::of(evidence, news.id, minute, may_alert);
             self.grounds.add(&evidence.entity, evidence.stage, finding);
         }
         if news.is_alert && evidence.may_alert {

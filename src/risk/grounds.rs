@@ -51,6 +51,8 @@ pub struct Grounds {
     bytes: usize,
     open: BTreeMap<Minute, BTreeMap<Key, Vec<Finding>>>,
     open_bytes: usize,
+    /// Those of users: any client makes up names, so that they get a quarter of the room.
+    open_user_bytes: usize,
     dropped: u64,
     /// What changed since the last [`Grounds::save`], if anybody saves.
     changed: Option<Changed>,
@@ -82,6 +84,7 @@ impl Grounds {
             bytes: 0,
             open: BTreeMap::new(),
             open_bytes: 0,
+            open_user_bytes: 0,
             dropped: 0,
             changed: None,
         }
@@ -103,7 +106,10 @@ impl Grounds {
     /// Takes a finding, whose minute must not be closed.
     pub fn add(&mut self, entity: &Entity, module: usize, finding: Finding) {
         let minute = finding.minute;
-        if self.open_bytes >= self.bounds.open_bytes {
+        let is_user = entity.addr().is_none();
+        if self.open_bytes >= self.bounds.open_bytes
+            || (is_user && self.open_user_bytes >= self.bounds.open_bytes / 4)
+        {
             self.dropped += 1;
             return;
         }
@@ -114,7 +120,11 @@ impl Grounds {
         let findings = self.open.entry(minute).or_default().entry(key).or_default();
         let before = cost(entity, findings);
         keep_strongest(findings, finding);
-        self.open_bytes = self.open_bytes + cost(entity, findings) - before;
+        let after = cost(entity, findings);
+        self.open_bytes = self.open_bytes + after - before;
+        if is_user {
+            self.open_user_bytes = self.open_user_bytes + after - before;
+        }
     }
 
     /// Closes all minutes up to `minute`.
@@ -133,7 +143,11 @@ impl Grounds {
     }
 
     fn take(&mut self, minute: Minute, key: Key, findings: Vec<Finding>) {
-        self.open_bytes -= cost(&key.0, &findings);
+        let cost_open = cost(&key.0, &findings);
+        self.open_bytes -= cost_open;
+        if key.0.addr().is_none() {
+            self.open_user_bytes -= cost_open;
+        }
         if let Some((_, open)) = &mut self.changed {
             open.insert((minute, key.clone()));
         }
@@ -232,6 +246,9 @@ impl Grounds {
             self.kept.set((entity, module), findings, minute);
         } else {
             self.open_bytes += cost;
+            if entity.addr().is_none() {
+                self.open_user_bytes += cost;
+            }
             self.open.entry(minute).or_default().insert((entity, module), findings);
         }
         Ok(())
@@ -447,8 +464,18 @@ mod tests {
             grounds.add(&entity(number), 0, finding(1, (1, 1, 1), ""));
         }
         assert!(grounds.open_bytes < 4000 && grounds.dropped() > 90, "{}", grounds.open_bytes);
+        let user = Entity::user(b"u").unwrap();
         grounds.close(Minute(1));
-        assert_eq!(grounds.open_bytes, 0);
+        for number in 0..100 {
+            let user = Entity::user(format!("u{number}").as_bytes()).unwrap();
+            grounds.add(&user, 0, finding(1, (1, 1, 1), ""));
+        }
+        assert!(grounds.open_user_bytes < 2000, "{}", grounds.open_user_bytes);
+        grounds.add(&entity(1), 1, finding(1, (1, 1, 1), ""));
+        grounds.close(Minute(1));
+        assert!(grounds.strongest(&entity(1), 1).is_some());
+        assert!(grounds.strongest(&user, 0).is_none());
+        assert_eq!((grounds.open_bytes, grounds.open_user_bytes), (0, 0));
         for (minute, expected) in [(31, vec![1, 31]), (32, vec![31, 32]), (62, vec![32, 62])] {
             grounds.add(&entity(1), 0, finding(minute, (minute as u8, 1, 1), ""));
             grounds.close(Minute(minute));

@@ -104,8 +104,9 @@ pub struct Ledger {
     pub(super) levels: BTreeMap<Level, u64>,
     pub(super) alarm: Alarm,
     evicted: u64,
-    /// Evidence that waits, counted, and what found no room.
+    /// Evidence that waits, counted, that of users once more, and what found no room.
     pub(super) waiting: usize,
+    pub(super) waiting_users: usize,
     dropped: u64,
     closing: Closing,
     /// Room that closed minutes took, for those that come.
@@ -126,6 +127,7 @@ impl Ledger {
             alarm: Alarm::default(),
             evicted: 0,
             waiting: 0,
+            waiting_users: 0,
             dropped: 0,
             closing: Closing::default(),
             spare: Waiting::default(),
@@ -139,24 +141,48 @@ impl Ledger {
         &self.policy
     }
 
-    /// Takes evidence that counts in `minute`, which must not be closed. Where there is no room for
-    /// another entity it is counted instead.
+    /// Whether evidence of a module of `entity` has room in `minute`. Anybody can make up addresses,
+    /// and any client names of users, so that entities without an account get half of the room, and
+    /// users a quarter: none of that pushes out what is found of others.
+    #[must_use]
+    pub fn has_room(&self, minute: Minute, entity: &Entity, module: usize) -> bool {
+        let is_user = entity.addr().is_none();
+        if self.waiting < PENDING_MAX / 2 && !(is_user && self.waiting_users >= PENDING_MAX / 4) {
+            return true;
+        }
+        let key = (entity.clone(), module);
+        if self.pending.get(&minute).is_some_and(|waiting| waiting.get(&key).is_some()) {
+            return true;
+        }
+        self.waiting < PENDING_MAX
+            && self.accounts.slot(entity).is_some()
+            && !(is_user && self.waiting_users >= PENDING_MAX / 4)
+    }
+
+    /// Counts evidence that found no room.
+    pub fn drop_one(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Takes evidence that counts in `minute`, which must not be closed. Where there is no room
+    /// ([`Ledger::has_room`]) it is counted instead.
     pub fn add(&mut self, minute: Minute, entity: Entity, module: usize, bits: Bits, event: Event) {
         if bits == Bits::default() {
             return;
         }
+        if !self.has_room(minute, &entity, module) {
+            return self.drop_one();
+        }
         let spare = &mut self.spare;
         let waiting = self.pending.entry(minute).or_insert_with(|| std::mem::take(spare));
         let key = (entity, module);
-        let is_new = waiting.get(&key).is_none();
-        if is_new && self.waiting >= PENDING_MAX {
-            self.dropped += 1;
-            return;
-        }
         if let Some(changed) = &mut self.changed {
             changed.pending.insert((minute, key.0.clone(), module));
         }
-        self.waiting += usize::from(is_new);
+        if waiting.get(&key).is_none() {
+            self.waiting += 1;
+            self.waiting_users += usize::from(key.0.addr().is_none());
+        }
         waiting.entry(key).add(bits, event);
     }
 
@@ -261,7 +287,9 @@ impl Ledger {
     fn begin(&mut self, minute: Minute) {
         let Closing { evidence, looks, due } = &mut self.closing;
         *evidence = self.pending.remove(&minute).unwrap_or_default();
+        let users = evidence.all.iter().filter(|((entity, _), _)| entity.addr().is_none()).count();
         self.waiting -= evidence.all.len();
+        self.waiting_users -= users;
         looks.extend(
             (0..)
                 .zip(&evidence.all)
