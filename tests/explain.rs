@@ -167,8 +167,11 @@ fn check(place: &Place, run: &Run, how: &str) {
     assert!(alerts.len() > 10, "{}", run.stdout);
     for alert in alerts {
         let id = alert["event"]["id"].as_str().unwrap();
-        let json = explain(place, id, &["--json"]).json();
+        let mut json = explain(place, id, &["--json"]).json();
         let evidence = alert["ueba"]["evidence"].as_array().unwrap();
+        // Of an alert on risk all modules are told, and it itself is the last.
+        let modules = json["modules"].as_array_mut().unwrap();
+        modules.retain(|module| module["module"] == alert["ueba"]["detector"]);
         let found = records(&json);
         assert_eq!(found.len(), evidence.len());
         for (record, told) in found.iter().zip(evidence) {
@@ -413,10 +416,10 @@ fn outputs_that_are_torn_hostile_or_full() {
 }
 
 /// An event of 10.0.0.2 that an alert speaks of.
-fn event_of_an_alert(alerts: &str) -> String {
+fn alerted_event(alerts: &str) -> String {
     let alerts = alerts.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut of_host = alerts.filter(|it| {
-        it["ueba"]["entity"] == "host:10.0.0.2" && it["ueba"]["detector"] == "http-oddities"
+        it["ueba"]["entity"] == "host:10.0.0.2" && it["ueba"]["detector"] == "long-connection"
     });
     of_host.next().unwrap()["ueba"]["evidence"][0]["event_id"].as_str().unwrap().to_owned()
 }
@@ -429,13 +432,13 @@ fn alerts_of_no_stage() {
     let path = place.path().join("out/alerts.ndjson");
     let mut text = fs::read_to_string(&path).unwrap();
     let (ours, closed, bare) = ("1".repeat(32), "2".repeat(32), "3".repeat(32));
-    let event = event_of_an_alert(&text);
+    let event = alerted_event(&text);
     let document = |id: &str, action: &str, detector: &str| {
         format!(
             "{{\"@timestamp\":\"2023-11-14T23:00:00.000000Z\",\"event\":{{\"id\":\"{id}\",\
              \"kind\":\"alert\",\"dataset\":\"ueba.alert\"{action}}},\"rule\":{{\"name\":\"incident\"}},\
              \"ueba\":{{\"entity\":\"host:10.0.0.2\"{detector},\"score\":0.8,\"evidence\":[\
-             {{\"event_id\":\"{event}\",\"log\":\"http\",\"uid\":\"C1\",\"file\":\"x\"}},\
+             {{\"event_id\":\"{event}\",\"log\":\"conn\",\"uid\":\"C1\",\"file\":\"x\"}},\
              {{\"event_id\":\"{bare}\",\"uid\":\"C2\"}}]}}}}\n"
         )
     };
@@ -456,7 +459,10 @@ fn alerts_of_no_stage() {
     assert_eq!((&json["kind"], json["score"].is_number()), (&json!("alert"), true));
     // The event itself is what the stage found, whoever else speaks of it.
     let json = explain(&place, &event, &["--json"]).json();
-    assert_eq!((&json["kind"], names(&event)), (&json!("event"), vec!["http-oddities".into()]));
+    assert_eq!(
+        (&json["kind"], names(&event)),
+        (&json!("event"), vec!["long-connection".to_owned()])
+    );
     assert!(explain(&place, &ours, &[]).ok().out.contains("alert 1111"));
 }
 

@@ -211,6 +211,7 @@ fn ask(directory: &Path, asked: &Asked, plan: &Plan) -> Result<Option<Explanatio
             None => Err(missing(format!("answers at {addr} with something else"))),
         },
         404 if body.starts_with(b"{\"type\":\"about:blank\"") => Ok(None),
+        503 => Err(missing("explains something else just now: try again".to_owned())),
         status => Err(missing(format!("answers at {addr} with status {status}"))),
     }
 }

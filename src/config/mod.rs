@@ -119,8 +119,8 @@ pub fn resolve(
     Err(Mistake::bounded(mistakes, file))
 }
 
-/// What is wrong between `risk.alert` and `risk.hysteresis`: a risk that is an alert must be able to
-/// fall below the mark from which it may alert again.
+/// What is wrong between `risk.alert` and `risk.hysteresis`: a risk that is an alert must be able
+/// to fall below the mark from which it may alert again.
 fn marks(raw: &Raw<'_>, risk: &Settings) -> Option<Mistake> {
     let entry = |name: &str| raw.entries.iter().rfind(|it| it.path == ["risk", name]);
     let (alert, hysteresis) = (entry("alert"), entry("hysteresis"));

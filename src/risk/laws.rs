@@ -101,7 +101,7 @@ fn a_flood_of_users_and_strangers_leaves_room_for_others() {
     let mut ledger = Ledger::new(Policy { entities_max: 1_000_000, ..policy(&[40]) });
     let certain = Bits::of(Ppm::ONE);
     let user = |number: usize| Entity::user(format!("u{number}").as_bytes()).unwrap();
-    ledger.add(Minute(0), host(1), 0, certain, event(0));
+    ledger.add(Minute(0), host(1), 0, Bits::of(Ppm::new(100_000)), event(0));
     close(&mut ledger, 0);
     // Users that are known get no more than those that are not.
     for minute in 1..3 {
@@ -117,7 +117,8 @@ fn a_flood_of_users_and_strangers_leaves_room_for_others() {
         assert!(ledger.has_room(Minute(minute), &host(1), 0));
         assert!(ledger.has_room(Minute(minute), &user(0), 0), "it waits already");
         assert!(!ledger.has_room(Minute(minute), &user(PENDING_MAX - 1), 0));
-        ledger.add(Minute(minute), host(1), 0, certain, event(1));
+        let more = Bits::of(Ppm::new(300_000));
+        ledger.add(Minute(minute), host(1), 0, more, event(1));
         let told = close(&mut ledger, minute);
         assert!(told.iter().any(|change| change.entity == host(1)), "{minute}");
         assert_eq!((ledger.waiting, ledger.waiting_users), (0, 0));
