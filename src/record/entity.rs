@@ -38,9 +38,9 @@ impl Entity {
     }
 
     /// The user that a log calls `name`: in lower case, and `CORP\\alice` as `alice@corp`, also
-    /// where there are blanks around either part; a forest (`CORP\\EU\\alice`) as `alice@corp.eu`.
-    /// What comes out is its own spelling. Of a name without anything in it there is no user; a very
-    /// long one keeps its head and gets a hash.
+    /// where there are blanks around either part; a forest (`CORP\\EU\\alice`) as
+    /// `alice@corp.eu`. What comes out is its own spelling. Of a name without anything in it there
+    /// is no user; a very long one keeps its head and gets a hash.
     #[must_use]
     pub fn user(name: &[u8]) -> Option<Self> {
         let name = String::from_utf8_lossy(name).to_lowercase();

@@ -141,22 +141,20 @@ impl Ledger {
         &self.policy
     }
 
-    /// Whether evidence of a module of `entity` has room in `minute`. Anybody can make up addresses,
-    /// and any client names of users, so that entities without an account get half of the room, and
-    /// users a quarter: none of that pushes out what is found of others.
+    /// Whether evidence of a module of `entity` has room in `minute`. Anybody can make up
+    /// addresses, and any client names of users, so that entities without an account get half of
+    /// the room, and users a quarter: none of that pushes out what is found of others.
     #[must_use]
     pub fn has_room(&self, minute: Minute, entity: &Entity, module: usize) -> bool {
-        let is_user = entity.addr().is_none();
-        if self.waiting < PENDING_MAX / 2 && !(is_user && self.waiting_users >= PENDING_MAX / 4) {
+        let is_held = entity.addr().is_none() && self.waiting_users >= PENDING_MAX / 4;
+        if self.waiting < PENDING_MAX / 2 && !is_held {
             return true;
         }
         let key = (entity.clone(), module);
         if self.pending.get(&minute).is_some_and(|waiting| waiting.get(&key).is_some()) {
             return true;
         }
-        self.waiting < PENDING_MAX
-            && self.accounts.slot(entity).is_some()
-            && !(is_user && self.waiting_users >= PENDING_MAX / 4)
+        !is_held && self.waiting < PENDING_MAX && self.accounts.slot(entity).is_some()
     }
 
     /// Counts evidence that found no room.
