@@ -167,8 +167,11 @@ fn check(place: &Place, run: &Run, how: &str) {
     assert!(alerts.len() > 10, "{}", run.stdout);
     for alert in alerts {
         let id = alert["event"]["id"].as_str().unwrap();
-        let json = explain(place, id, &["--json"]).json();
+        let mut json = explain(place, id, &["--json"]).json();
         let evidence = alert["ueba"]["evidence"].as_array().unwrap();
+        // Of an alert on risk all modules are told, and it itself is the last.
+        let modules = json["modules"].as_array_mut().unwrap();
+        modules.retain(|module| module["module"] == alert["ueba"]["detector"]);
         let found = records(&json);
         assert_eq!(found.len(), evidence.len());
         for (record, told) in found.iter().zip(evidence) {
@@ -412,19 +415,31 @@ fn outputs_that_are_torn_hostile_or_full() {
     assert_eq!(explain(&place, "10.0.0.2", &["--json"]).ok().out, whole);
 }
 
-/// An alert on risk and the end of an incident have no stage and no records.
+/// An event of 10.0.0.2 that an alert speaks of.
+fn alerted_event(alerts: &str) -> String {
+    let alerts = alerts.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut of_host = alerts.filter(|it| {
+        it["ueba"]["entity"] == "host:10.0.0.2" && it["ueba"]["detector"] == "long-connection"
+    });
+    of_host.next().unwrap()["ueba"]["evidence"][0]["event_id"].as_str().unwrap().to_owned()
+}
+
+/// An alert on risk and the end of an incident have no stage, and say what others found.
 #[test]
 fn alerts_of_no_stage() {
     let place = Place::with(&risky().each_ref().map(|(name, bytes)| (*name, bytes.as_slice())));
     place.replay(&[]).ok();
     let path = place.path().join("out/alerts.ndjson");
     let mut text = fs::read_to_string(&path).unwrap();
-    let (ours, closed) = ("1".repeat(32), "2".repeat(32));
+    let (ours, closed, bare) = ("1".repeat(32), "2".repeat(32), "3".repeat(32));
+    let event = alerted_event(&text);
     let document = |id: &str, action: &str, detector: &str| {
         format!(
             "{{\"@timestamp\":\"2023-11-14T23:00:00.000000Z\",\"event\":{{\"id\":\"{id}\",\
              \"kind\":\"alert\",\"dataset\":\"ueba.alert\"{action}}},\"rule\":{{\"name\":\"incident\"}},\
-             \"ueba\":{{\"entity\":\"host:10.0.0.2\"{detector},\"score\":0.8}}}}\n"
+             \"ueba\":{{\"entity\":\"host:10.0.0.2\"{detector},\"score\":0.8,\"evidence\":[\
+             {{\"event_id\":\"{event}\",\"log\":\"conn\",\"uid\":\"C1\",\"file\":\"x\"}},\
+             {{\"event_id\":\"{bare}\",\"uid\":\"C2\"}}]}}}}\n"
         )
     };
     text += &document(&ours, "", ",\"detector\":\"risk\"");
@@ -436,8 +451,18 @@ fn alerts_of_no_stage() {
         modules.map(|it| it["module"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(names("10.0.0.2"), ["long-connection", "http-oddities"]);
-    assert_eq!(names(&ours), ["risk"]);
-    assert_eq!(names(&closed), ["incident"]);
+    assert_eq!(names(&ours), ["long-connection", "http-oddities", "risk"]);
+    assert_eq!(names(&closed), ["long-connection", "http-oddities", "incident"]);
+    let json = explain(&place, &ours, &["--json"]).json();
+    assert_eq!(json["modules"][2]["events"][0]["event_id"], bare.as_str(), "{json}");
+    assert_eq!(json["modules"][2]["findings"][0]["evidence"][0]["event_id"], event.as_str());
+    assert_eq!((&json["kind"], json["score"].is_number()), (&json!("alert"), true));
+    // The event itself is what the stage found, whoever else speaks of it.
+    let json = explain(&place, &event, &["--json"]).json();
+    assert_eq!(
+        (&json["kind"], names(&event)),
+        (&json!("event"), vec!["long-connection".to_owned()])
+    );
     assert!(explain(&place, &ours, &[]).ok().out.contains("alert 1111"));
 }
 
@@ -487,6 +512,8 @@ fn a_state_explains_what_was_no_alert() {
     }
     let told: Vec<Value> = run.alerts().iter().map(|it| it["event"]["id"].clone()).collect();
     for finding in &all {
+        let kind = if finding["alert"] == true { "alert" } else { "finding" };
+        assert_eq!(by_state(finding["id"].as_str().unwrap())["kind"], kind);
         assert_eq!(finding["alert"], told.contains(&finding["id"]), "{finding}");
     }
     explain_in(place.path(), &["10.9.9.9", "--from", "state"]).fails(65, "nothing is known");

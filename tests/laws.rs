@@ -392,3 +392,24 @@ fn a_replay_in_two_parts_is_one_replay() {
     assert_eq!([one.alerts(), two.alerts()].concat(), whole.alerts());
     assert_eq!(two.risk().last(), whole.risk().last(), "the state goes on where it was left");
 }
+
+/// A user is whoever a client of ours says it is: outsiders may say anything.
+#[test]
+fn outsiders_raise_no_users_risk() {
+    let row = |uid: &str, orig: &str, resp: &str, user: &str| {
+        json!({
+            "_path": "http", "ts": 1.5, "uid": uid, "id.orig_h": orig, "id.resp_h": resp,
+            "method": "BREW", "host": "198.51.100.7", "uri": "/", "username": user,
+        })
+    };
+    let log = format!(
+        "{}\n{}\n",
+        row("C1", "203.0.113.9", "10.0.0.5", "alice"),
+        row("C2", "10.0.0.6", "203.0.113.9", "bob")
+    );
+    let place = Place::with(&[("http.log", log.as_bytes())]);
+    let risk = place.replay(&[]).ok().risk();
+    let has = |entity: &str| risk.iter().any(|it| it["ueba"]["entity"] == entity);
+    assert!(has("user:bob") && has("host:10.0.0.5"), "{risk:?}");
+    assert!(!has("user:alice"), "{risk:?}");
+}

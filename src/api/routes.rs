@@ -116,8 +116,10 @@ async fn explain(
     let Ok(Path(id)) = id else {
         return problem(StatusCode::BAD_REQUEST, "the id is not UTF-8");
     };
-    let Ok(turn) = Arc::clone(&shared.explaining).acquire_owned().await else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "it stops");
+    // Who waits holds a connection, of which there are few: those who ask for metrics need them.
+    let Ok(turn) = Arc::clone(&shared.explaining).try_acquire_owned() else {
+        let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "another explanation is being made");
+        return ([(header::RETRY_AFTER, "1")], busy).into_response();
     };
     // It reads: others must not wait for that. Its turn lasts as long, also if nobody waits for it.
     let look = move || {
@@ -158,4 +160,47 @@ fn problem(status: StatusCode, detail: &str) -> Response {
         r#"{{"type":"about:blank","title":"{title}","status":{code},"detail":"{detail}"}}"#
     );
     (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            taken: now(),
+            counted: Default::default(),
+            allow_entries: 0,
+            allow_rejected: 0,
+            levels: Default::default(),
+            budget: Default::default(),
+            incidents: 0,
+            evicted: 0,
+            dropped: 0,
+            stage_seconds: Default::default(),
+            end_to_end: Default::default(),
+            heard: Default::default(),
+            committed: now(),
+            files: Default::default(),
+            roots: 0,
+            sinks: Default::default(),
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_an_explanation() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let known = |id: &str| Ok((id == "a").then(|| b"{}".to_vec()));
+        let shared = Arc::new(Shared::new(status(), Arc::default(), Box::new(known)));
+        let ask = |id: &str| {
+            runtime.block_on(explain(State(Arc::clone(&shared)), Ok(Path(id.to_owned()))))
+        };
+        let turn = Arc::clone(&shared.explaining).try_acquire_owned().unwrap();
+        let busy = ask("a");
+        assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(busy.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(busy.headers()[header::CONTENT_TYPE], "application/problem+json");
+        drop(turn);
+        assert_eq!((ask("a").status(), ask("b").status()), (StatusCode::OK, StatusCode::NOT_FOUND));
+    }
 }

@@ -70,13 +70,13 @@ pub const EVIDENCE_OPEN_BYTES_MAX: usize = 16 << 20;
 pub const WINDOW_BYTES_MAX: usize = 64 << 20;
 
 /// Entities and modules whose evidence waits for its minute to close: a sweep from forged addresses
-/// must not fill the memory.
+/// must not fill the memory. Entities without a score get half of it, users a quarter.
 pub const PENDING_MAX: usize = 50_000;
 
 /// Changes of scores handed out at once: at the end of an hour every entity has one.
 pub const CHANGES_MAX: usize = 4096;
 
-/// Findings remembered so that none alerts twice.
+/// Findings remembered so that none alerts twice; those of users a quarter of them.
 pub const SUBJECTS_MAX: usize = 500_000;
 
 /// Bytes of a subject (a destination, a uid) that are kept: longer ones are cut and hashed.

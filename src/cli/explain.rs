@@ -20,7 +20,7 @@ use super::{Failed, explained, plan, print, tell};
 pub(super) fn run(args: &Args, explain: &Explain) -> Result<Exit, Failed> {
     let plan = plan(args)?;
     let Some(asked) = Asked::parse(&explain.id, &wiring::scope(&plan), plan.by_64) else {
-        let id = explained::shown(explain.id.as_bytes());
+        let id = super::shown(&explain.id);
         let id: String = id.chars().take(80).collect();
         let why = format!(
             "{id} is no entity (host:10.0.0.5, 10.0.0.5, user:alice) and no id (32 hex digits)"
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, explain: &Explain) -> Result<Exit, Failed> {
     let paths = if explain.logs.is_empty() { &plan.roots } else { &explain.logs };
     let logs = Logs { paths, sensor_id: &plan.sensor_id, rules: &plan.redact, settings: &settings };
     let Some(mut found) = source.explain(&plan, &asked, &logs)? else {
-        let id: String = explained::shown(explain.id.as_bytes()).chars().take(80).collect();
+        let id: String = super::shown(&explain.id).chars().take(80).collect();
         let from = super::shown(source.path().display());
         let why = match asked {
             Asked::Entity(_) => format!("nothing is known of {id} in {from}"),
@@ -211,6 +211,7 @@ fn ask(directory: &Path, asked: &Asked, plan: &Plan) -> Result<Option<Explanatio
             None => Err(missing(format!("answers at {addr} with something else"))),
         },
         404 if body.starts_with(b"{\"type\":\"about:blank\"") => Ok(None),
+        503 => Err(missing("explains something else just now: try again".to_owned())),
         status => Err(missing(format!("answers at {addr} with status {status}"))),
     }
 }

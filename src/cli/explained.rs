@@ -8,33 +8,10 @@ use crate::base::score::Points;
 use crate::document::{Explanation, Line, Part};
 use crate::record::{Finding, Observed, Spot, Why};
 
+use super::{is_invisible, shown, shown_bytes};
+
 /// Characters of a line, or of a value, that are shown; `--json` has all of them.
 const CHARS_MAX: usize = 1000;
-
-/// Bytes as a terminal may have them: what would speak to it, or change the order of what is there,
-/// is escaped; a tab is a tab.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\t' => out.push(c),
-                _ if c.is_control() || is_invisible(c) => out.extend(c.escape_unicode()),
-                _ => out.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out
-}
-
-/// Marks that turn the direction of writing, or that nobody sees.
-fn is_invisible(c: char) -> bool {
-    let marks = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
-    matches!(c, '\u{61c}' | '\u{feff}') || marks.iter().any(|range| range.contains(&c))
-}
 
 /// A document of JSON with characters that would speak to a terminal escaped as JSON has it: they
 /// stand in its strings only.
@@ -63,7 +40,7 @@ fn cut(text: &str) -> String {
 }
 
 fn short(text: &str) -> String {
-    cut(&shown(text.as_bytes()))
+    cut(&shown(text))
 }
 
 /// All of it, from the score down to the lines.
@@ -191,8 +168,8 @@ fn record(it: &Explanation, id: Id, spot: Option<&Spot>, out: &mut String) {
         None => {}
         Some(Err(why)) => line!(out, "      its line cannot be shown: {}", short(why)),
         Some(Ok(found)) => match &found.line {
-            Some(line) => line!(out, "      > {}", cut(&shown(line))),
-            None => line!(out, "      > {}  (parts are hidden)", cut(&shown(&found.record))),
+            Some(line) => line!(out, "      > {}", cut(&shown_bytes(line))),
+            None => line!(out, "      > {}  (parts are hidden)", cut(&shown_bytes(&found.record))),
         },
     }
 }
@@ -203,7 +180,7 @@ mod tests {
 
     #[test]
     fn nothing_speaks_to_the_terminal() {
-        let check = |bytes: &[u8], expected: &str| assert_eq!(shown(bytes), expected);
+        let check = |bytes: &[u8], expected: &str| assert_eq!(shown_bytes(bytes), expected);
         check(b"a\tb", "a\tb");
         check(b"\x1b[2J\r\n\x07", "\\u{1b}[2J\\u{d}\\u{a}\\u{7}");
         check("\u{9b}31m\u{202e}x\u{feff}ä".as_bytes(), "\\u{9b}31m\\u{202e}x\\u{feff}ä");

@@ -106,12 +106,32 @@ fn tell(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// A path, or what the system says of one, as a terminal may have it: characters that would speak
-/// to it are escaped.
+/// A path, a name, or what the system says, as [`shown_bytes`].
 fn shown(text: impl Display) -> String {
+    shown_bytes(text.to_string().as_bytes())
+}
+
+/// Bytes as a terminal may have them: what would speak to it, or change the order of what is there,
+/// is escaped; a tab is a tab.
+fn shown_bytes(bytes: &[u8]) -> String {
     let mut out = String::new();
-    for c in text.to_string().chars() {
-        if c.is_control() { out.extend(c.escape_unicode()) } else { out.push(c) }
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\t' => out.push(c),
+                _ if c.is_control() || is_invisible(c) => out.extend(c.escape_unicode()),
+                _ => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
     }
     out
+}
+
+/// Marks that turn the direction of writing, or that nobody sees.
+fn is_invisible(c: char) -> bool {
+    let marks = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+    matches!(c, '\u{61c}' | '\u{feff}') || marks.iter().any(|range| range.contains(&c))
 }

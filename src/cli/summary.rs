@@ -72,7 +72,7 @@ pub(super) fn risen(entity: &str, peak: &Peak) -> String {
     let why = peak
         .modules
         .first()
-        .map_or_else(String::new, |(module, _, why)| format!("{module}: {why}"));
+        .map_or_else(String::new, |(module, _, why)| format!("{module}: {}", shown(why)));
     let entity = shown(entity);
     format!("{:>7.1}  {:<8}  {entity}  {why}\n", peak.score.0 as f64 / 1e6, peak.level)
 }
@@ -120,7 +120,7 @@ fn top(out: &mut String, summary: &Summary) {
         let id = shown(id);
         line!(out, "{:>7.1}  {:<9} {id}", peak.score.0 as f64 / 1e6, peak.level);
         for (module, points, why) in &peak.modules {
-            line!(out, "{:>17.1}  {module}: {why}", points.0 as f64 / 1e6);
+            line!(out, "{:>17.1}  {module}: {}", points.0 as f64 / 1e6, shown(why));
         }
     }
 }

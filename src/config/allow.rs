@@ -405,7 +405,9 @@ fn hours(text: &str) -> Option<(i64, i64)> {
 
 fn entities(ids: Vec<String>) -> Entities {
     let (like, exact): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| id.contains('*'));
-    let like = like.iter().map(|id| Glob::new(id)).collect();
+    // Names of users are in lower case; that of a sensor, in the id of a host, need not be.
+    let folded = like.iter().map(|id| id.to_lowercase()).filter(|id| !like.contains(id));
+    let like = like.iter().cloned().chain(folded).map(|id| Glob::new(&id)).collect();
     Entities { exact: exact.into_iter().collect(), like }
 }
 

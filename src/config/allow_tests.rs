@@ -279,6 +279,9 @@ fn sides() {
     matches("entity = 'user:CORP\\Alice'", user, SATURDAY, true);
     matches("entity = 'user:CORP\\A*'", user, SATURDAY, true);
     matches("entity = 'user:alice'", user, SATURDAY, false);
+    matches("entity = '*@CORP'", user, SATURDAY, true);
+    matches("entity = '*:Alice@*'", user, SATURDAY, true);
+    matches("entity = '*@CORPS'", user, SATURDAY, false);
     matches("cidr = '10.0.0.0/8'; peer = '203.0.113.9'", user, SATURDAY, true);
     let scope = Scope::Sensor("s-1".into());
     for (entity, expected) in [

@@ -32,8 +32,10 @@ pub use diagnose::Mistake;
 pub use plan::{Plan, StagePlan};
 pub use schema::{SECTIONS, StageKeys};
 
+use crate::base::keys::Settings;
 use crate::base::limits::CONFIG_BYTES_MAX;
 use diagnose::Place;
+use plan::points;
 use raw::Raw;
 use schema::Schema;
 
@@ -110,8 +112,30 @@ pub fn resolve(
     }
     let (tables, mut mistakes) = read::read(&raw, &Schema::new(stages));
     let criticality = criticality::read(&raw, &tables["risk"], &mut mistakes);
+    mistakes.extend(marks(&raw, &tables["risk"]));
     if mistakes.is_empty() {
         return Ok(Plan::new(&tables, stages, criticality));
     }
     Err(Mistake::bounded(mistakes, file))
+}
+
+/// What is wrong between `risk.alert` and `risk.hysteresis`: a risk that is an alert must be able
+/// to fall below the mark from which it may alert again.
+fn marks(raw: &Raw<'_>, risk: &Settings) -> Option<Mistake> {
+    let entry = |name: &str| raw.entries.iter().rfind(|it| it.path == ["risk", name]);
+    let (alert, hysteresis) = (entry("alert"), entry("hysteresis"));
+    let [alert_points, hysteresis_points] =
+        ["alert", "hysteresis"].map(|name| points(risk.real(name)).0);
+    let (entry, key, rule) = if alert_points == 0 {
+        (alert?, "risk.alert", "must be more than 0")
+    } else if hysteresis_points == 0 {
+        (hysteresis?, "risk.hysteresis", "must be more than 0")
+    } else if hysteresis_points >= alert_points {
+        (hysteresis.or(alert)?, "risk.hysteresis", "must be less than risk.alert")
+    } else {
+        return None;
+    };
+    let hint = "a risk alerts again after it fell below risk.alert - risk.hysteresis".to_owned();
+    let mistake = Mistake::bad_text(raw.place(entry.value.at), key, rule);
+    Some(Mistake { hint: Some(hint), ..mistake })
 }

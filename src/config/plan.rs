@@ -223,7 +223,7 @@ fn roles(entity: &Settings) -> RolePolicy {
     }
 }
 
-fn points(number: f64) -> Points {
+pub(super) fn points(number: f64) -> Points {
     Points((number * 1e6).round() as u64)
 }
 

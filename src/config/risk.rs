@@ -37,6 +37,23 @@ fn what_it_comes_to() {
 }
 
 #[test]
+fn the_marks_of_an_alert() {
+    let hint = "\n    hint: a risk alerts again after it fell below risk.alert - risk.hysteresis";
+    for (text, mistake) in [
+        ("alert = 0", "2:9: risk.alert must be more than 0"),
+        ("alert = 0.0000001", "2:9: risk.alert must be more than 0"),
+        ("hysteresis = 0.0", "2:14: risk.hysteresis must be more than 0"),
+        ("alert = 10", "2:9: risk.hysteresis must be less than risk.alert"),
+        ("alert = 60\nhysteresis = 60", "3:14: risk.hysteresis must be less than risk.alert"),
+        ("hysteresis = 100\nalert = 60", "2:14: risk.hysteresis must be less than risk.alert"),
+    ] {
+        check(&format!("[risk]\n{text}\n"), &format!("pipeline.toml:{mistake}{hint}"));
+    }
+    let given = plan("[risk]\nalert = 10.5\n", &["risk.hysteresis=10.25"]);
+    assert_eq!((given.risk_alert_micro, given.risk_rearm_micro), (10_500_000, 250_000));
+}
+
+#[test]
 fn mistakes_of_risk() {
     check(
         r#"[risk]

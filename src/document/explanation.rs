@@ -19,7 +19,7 @@ use super::text::{self, Clock};
 pub struct Explanation {
     /// What was asked for.
     pub id: String,
-    /// What that is: `entity`, `alert`, `risk` or `event`.
+    /// What that is: `entity`, `alert`, `finding` (that was no alert), `risk` or `event`.
     pub kind: String,
     /// Whom it concerns.
     pub entity: Option<String>,

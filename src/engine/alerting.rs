@@ -339,6 +339,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::base::address::Addr;
+    use crate::base::limits::PENDING_MAX;
     use crate::base::time::{DAY, HOUR, MINUTE};
     use crate::engine::{Identity, StagePlan};
     use crate::record::{Generation, Log, Names, RecordRef, Scope, Source};
@@ -415,6 +416,27 @@ pub(super) mod tests {
             names: Names::default(),
             may_alert: true,
         }
+    }
+
+    #[test]
+    fn what_found_no_room_is_not_known_as_counted() {
+        let mut one = core(ALERTS);
+        let item = |host, score| Item { minute: 1, host, stage: 0, subject: 1, score };
+        for host in 0..PENDING_MAX as u32 / 2 {
+            one.evidence(Minute(1), &evidence(&item(host + 10, 100_000)));
+        }
+        let (weak, alert) = (evidence(&item(1, 150_000)), evidence(&item(2, 200_000)));
+        one.evidence(Minute(1), &weak);
+        assert!(one.ledger.standing(&weak.entity, Minute(1)).is_none());
+        assert_eq!((one.ledger.dropped(), one.blocks.of(Kind::Alert).len()), (1, 0));
+        one.evidence(Minute(1), &alert);
+        assert_eq!(one.ledger.dropped(), 2);
+        assert!(!one.blocks.of(Kind::Alert).is_empty(), "nothing keeps an alert back");
+        one.advance(Time(10 * MINUTE));
+        one.evidence(Minute(9), &weak);
+        one.advance(Time(20 * MINUTE));
+        let standing = one.ledger.standing(&weak.entity, Minute(9)).unwrap();
+        assert_eq!(standing.score.to_string(), "9.000000");
     }
 
     /// What a core writes of these findings and two months after them, with restarts before some.

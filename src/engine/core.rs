@@ -170,6 +170,16 @@ impl Core {
         let version = plan.def.version.to_be_bytes();
         let sensor = self.identity.sensor_id.as_bytes();
         let identity: [&[u8]; 5] = [b"alert", sensor, name, &version, &self.identity.fingerprint];
+        // What counts nowhere must not be known as counted; but nothing keeps an alert back.
+        let may_alert = evidence.may_alert && evidence.score >= plan.alert;
+        let is_known = self.knows(&evidence.entity);
+        let has_room = self.ledger.has_room(minute, &evidence.entity, evidence.stage, is_known);
+        if !has_room {
+            self.ledger.drop_one();
+            if !may_alert {
+                return;
+            }
+        }
         let news = self.findings.news(evidence, &identity, plan.def.window_us, plan.alert);
         let first = evidence.records.first();
         let event = Event {
@@ -177,20 +187,12 @@ impl Core {
             uid: first.map_or_else(Uid::default, |record| record.uid.clone()),
             id: first.map_or(news.id, |record| record.event_id()),
         };
-        let (entity, is_known) = (evidence.entity.clone(), self.knows(&evidence.entity));
-        if is_known {
-            self.ledger.add(minute, entity, evidence.stage, news.bits, event);
-        } else {
-            self.ledger.add_of_stranger(minute, entity, evidence.stage, news.bits, event);
+        if has_room {
+            self.ledger.add(minute, evidence.entity.clone(), evidence.stage, news.bits, event);
         }
         if self.grounds.may_take(minute, evidence) {
-            let is_alert = evidence.may_alert && evidence.score >= plan.alert;
-            let finding = Finding::of(evidence, news.id, minute, is_alert);
-            if is_known {
-                self.grounds.add(&evidence.entity, evidence.stage, finding);
-            } else {
-                self.grounds.add_of_stranger(&evidence.entity, evidence.stage, finding);
-            }
+            let finding = Finding::of(evidence, news.id, minute, may_alert);
+            self.grounds.add(&evidence.entity, evidence.stage, finding, is_known);
         }
         if news.is_alert && evidence.may_alert {
             self.alert(evidence, news.id, minute);
@@ -199,8 +201,9 @@ impl Core {
 
     /// Whether an entity has a risk, or is none of those that a window stage never heard before.
     fn knows(&self, entity: &Entity) -> bool {
-        let mut stages = self.stages.iter().filter_map(|plan| plan.close.as_ref());
-        self.ledger.knows(entity) || stages.all(|(close, _)| close.knows(entity))
+        let mut stages = self.stages.iter().filter_map(|plan| plan.close.as_ref()).peekable();
+        self.ledger.knows(entity)
+            || stages.peek().is_some() && stages.all(|(close, _)| close.knows(entity))
     }
 
     /// The minute in which something counts that should count in `minute`: that one, unless it is

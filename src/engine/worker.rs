@@ -196,7 +196,9 @@ impl Worker {
             let sides = sides(batch, row);
             self.sides.push(sides);
             let mut parties = self.plan.inside.parties(sides);
-            if batch.log() == Log::Http && self.hidden.shows_users() {
+            // Outsiders may say that they are anybody.
+            let is_ours = parties.orig.is_some();
+            if is_ours && batch.log() == Log::Http && self.hidden.shows_users() {
                 parties.user = batch.text(http::USERNAME, row).and_then(Entity::user);
             }
             self.parties.push(parties);

@@ -50,6 +50,19 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_id_of_a_user_names_that_user(name in r"[aA@ \\]{0,12}|.{0,300}") {
+            if let Some(user) = Entity::user(name.as_bytes()) {
+                for scope in [Scope::Network, Scope::Sensor("s1".into())] {
+                    let asked = Asked::parse(&user.id(&scope), &scope, false);
+                    prop_assert_eq!(asked, Some(Asked::Entity(user.clone())));
+                }
+            }
+        }
+    }
 
     #[test]
     fn who_is_meant() {

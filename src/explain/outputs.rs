@@ -76,6 +76,7 @@ impl Outputs {
         let hex = wanted.to_string();
         let finder = Finder::new(hex.as_bytes());
         let mut found: Option<(String, &'static str, Vec<Part>)> = None;
+        let mut summary: Option<(String, Part)> = None;
         self.each("alerts", &mut |document| {
             if finder.find(document).is_none() {
                 return;
@@ -83,6 +84,15 @@ impl Outputs {
             let Ok(document) = serde_json::from_slice::<Value>(document) else { return };
             let Some((detector, finding)) = parse::alert(&document) else { return };
             let entity = parse::word(&document["ueba"]["entity"]).to_owned();
+            if parse::is_summary(&detector) {
+                if finding.id == wanted {
+                    let events = parse::events(&document);
+                    let findings = vec![finding];
+                    let part = Part { module: detector, findings, events, ..Part::default() };
+                    summary = Some((entity, part));
+                }
+                return;
+            }
             let speaks = || finding.records.iter().any(|record| record.event_id == wanted);
             let kind = match finding.id == wanted {
                 true => "alert",
@@ -95,6 +105,12 @@ impl Outputs {
                 add(parts, &detector, finding);
             }
         })?;
+        if let Some((entity, part)) = summary {
+            let mut alerts = self.alerts_of(&entity, Time::MAX)?;
+            alerts.push(part);
+            let last = self.last_risk(&entity)?;
+            return Ok(Some(explained("alert", &hex, &entity, last, alerts)));
+        }
         let Some((entity, kind, alerts)) = found else { return Ok(None) };
         let last = self.last_risk(&entity)?;
         let named: BTreeSet<String> = alerts.iter().map(|part| part.module.clone()).collect();
@@ -138,17 +154,11 @@ impl Outputs {
     /// The strongest alerts of an entity up to `until`, by detector.
     fn alerts_of(&self, entity: &str, until: Time) -> io::Result<Vec<Part>> {
         let mut parts = Vec::new();
-        self.each_of(entity, "alerts", &mut |document| {
-            let is_over = document["event"]["action"] == "closed";
-            match parse::alert(document) {
-                // An alert on the risk says what the modules say.
-                Some((detector, finding))
-                    if finding.time <= until && !is_over && detector != "risk" =>
-                {
-                    add(&mut parts, &detector, finding);
-                }
-                _ => {}
+        self.each_of(entity, "alerts", &mut |document| match parse::alert(document) {
+            Some((detector, finding)) if finding.time <= until && !parse::is_summary(&detector) => {
+                add(&mut parts, &detector, finding);
             }
+            _ => {}
         })?;
         Ok(parts)
     }

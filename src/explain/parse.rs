@@ -93,6 +93,18 @@ fn finding(id: Id, time: Time, is_alert: bool, of: &Value, ends: &Value) -> Find
     }
 }
 
+/// Whether a detector is no stage: what it says of an entity, the modules say.
+pub(super) fn is_summary(detector: &str) -> bool {
+    matches!(detector, "risk" | "incident")
+}
+
+/// The evidence of an alert that does not say where it stands: of it the ids only.
+pub(super) fn events(document: &Value) -> Vec<Id> {
+    let is_bare = |record: &&Value| record["log"].as_str().and_then(Log::from_name).is_none();
+    let bare = items(&document["ueba"]["evidence"], EVIDENCE_MAX).filter(is_bare);
+    bare.filter_map(|record| id(&record["event_id"])).collect()
+}
+
 /// The detector of an alert, and its finding.
 pub(super) fn alert(document: &Value) -> Option<(String, Finding)> {
     let ueba = &document["ueba"];

@@ -37,25 +37,26 @@ impl Entity {
         }
     }
 
-    /// The user that a log calls `name`: in lower case, and `CORP\\alice` as `alice@corp`. Of a
-    /// name without anything in it there is no user; a very long one keeps its head and gets a
-    /// hash.
+    /// The user that a log calls `name`: in lower case, and `CORP\\alice` as `alice@corp`, also
+    /// where there are blanks around either part; a forest (`CORP\\EU\\alice`) as
+    /// `alice@corp.eu`. What comes out is its own spelling. Of a name without anything in it there
+    /// is no user; a very long one keeps its head and gets a hash.
     #[must_use]
     pub fn user(name: &[u8]) -> Option<Self> {
         let name = String::from_utf8_lossy(name).to_lowercase();
-        let name = name.trim();
-        let mut name = match name.split_once('\\') {
-            Some((domain, user)) if !domain.is_empty() && !user.is_empty() => {
-                format!("{user}@{domain}")
-            }
-            _ => name.trim_matches('\\').to_owned(),
+        let mut parts: Vec<&str> =
+            name.split('\\').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let user = parts.pop()?;
+        let mut name = match parts.as_slice() {
+            [] => user.to_owned(),
+            domain => format!("{user}@{}", domain.join(".")),
         };
         if name.len() > USER_BYTES_MAX {
             let hash = hash::id(&[name.as_bytes()]).to_string();
             name.truncate(name.floor_char_boundary(USER_BYTES_MAX - hash.len()));
             name.push_str(&hash);
         }
-        (!name.is_empty()).then(|| Self::User(name.into()))
+        Some(Self::User(name.into()))
     }
 
     /// Bytes that no other entity has, for keys and hashes.
@@ -178,6 +179,7 @@ impl fmt::Display for Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(given: Option<&str>, orig: &str, resp: &str, flags: (bool, bool), expected: &str) {
         let networks = given.map(|net| Networks::new(&[net.parse().unwrap()]));
@@ -214,9 +216,25 @@ mod tests {
         assert_eq!(name("CORP\\Alice"), "user:alice@corp");
         assert_eq!(name("alice@CORP"), "user:alice@corp");
         assert_eq!((name(""), name(" "), name("\\")), Default::default());
-        assert_eq!(name("\\x"), "user:x");
+        assert_eq!((name("\\x"), name("x\\")), ("user:x".to_owned(), "user:x".to_owned()));
+        assert_eq!(name("CORP\\ alice "), "user:alice@corp");
+        assert_eq!(name("\\\\CORP\\EU\\alice"), "user:alice@corp.eu");
+        assert_eq!((name(" \\ "), name("\\\\")), Default::default());
         let long = name(&"ä".repeat(4000));
         assert!(long.len() <= USER_BYTES_MAX + 5 && long != name(&"ä".repeat(4001)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_spelling_of_a_user_is_its_own(
+            name in prop_oneof!["[aA@ \\\\\t]{0,12}", ".{0,300}", r"\PC{0,8}(\\\PC{0,8}){0,4}"],
+        ) {
+            let user = Entity::user(name.as_bytes());
+            if let Some(Entity::User(name)) = &user {
+                prop_assert_eq!(Entity::user(name.as_bytes()), user.clone());
+                prop_assert!(!name.contains('\\') && name.trim() == &**name && !name.is_empty());
+            }
+        }
     }
 
     #[test]

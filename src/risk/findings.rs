@@ -30,17 +30,28 @@ pub struct News {
 #[derive(Clone, Debug)]
 pub struct Findings {
     known: Recent<Id, Ppm, Time>,
-    /// What changed since the last [`Findings::save`], if anybody saves.
-    changed: Option<BTreeSet<Id>>,
+    /// Those of users, a quarter of all: any client makes up names, which must not push out others.
+    of_users: Recent<Id, Ppm, Time>,
+    /// What changed since the last [`Findings::save`], if anybody saves: of users, and which.
+    changed: Option<BTreeSet<(bool, Id)>>,
 }
 
 impl Default for Findings {
     fn default() -> Self {
-        Self { known: Recent::new(SUBJECTS_MAX), changed: None }
+        Self::bounded(SUBJECTS_MAX)
     }
 }
 
+/// What the key of a user's finding has after the id.
+const USER: &[u8] = b"u";
+
 impl Findings {
+    fn bounded(max: usize) -> Self {
+        let users = max / 4;
+        let (known, of_users) = (Recent::new(max - users), Recent::new(users));
+        Self { known, of_users, changed: None }
+    }
+
     /// From now on remembers what changed.
     pub fn track(&mut self) {
         self.changed.get_or_insert_default();
@@ -48,9 +59,11 @@ impl Findings {
 
     /// Hands out what changed since the last call.
     pub fn save(&mut self, sink: &mut Changes<'_>) {
-        for id in self.changed.as_mut().map(std::mem::take).unwrap_or_default() {
-            let key = [b"f".as_slice(), &id.0].concat();
-            sink(&key, self.known.entry(&id).map(encode).as_deref());
+        for (is_user, id) in self.changed.as_mut().map(std::mem::take).unwrap_or_default() {
+            let (known, end) =
+                if is_user { (&self.of_users, USER) } else { (&self.known, &[][..]) };
+            let key = [b"f".as_slice(), &id.0, end].concat();
+            sink(&key, known.entry(&id).map(encode).as_deref());
         }
     }
 
@@ -59,10 +72,11 @@ impl Findings {
     /// # Errors
     /// When it is none.
     pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
-        let id = key.get(1..).and_then(|id| id.try_into().ok());
-        let id = id.ok_or_else(|| Damaged("not a finding".to_owned()))?;
+        let key = key.get(1..).and_then(|key| key.split_first_chunk());
+        let (id, end) = key.ok_or_else(|| Damaged("not a finding".to_owned()))?;
+        let known = if end == USER { &mut self.of_users } else { &mut self.known };
         let (score, age) = decode(value)?;
-        self.known.set(Id(id), score, age);
+        known.set(Id(*id), score, age);
         Ok(())
     }
 
@@ -80,18 +94,71 @@ impl Findings {
         let mut parts = identity.to_vec();
         parts.extend_from_slice(&[&entity, &evidence.subject, &start, &length]);
         let id = hash::id(&parts);
-        let known = self.known.entry(&id).copied();
+        let is_user = evidence.entity.addr().is_none();
+        let all = if is_user { &mut self.of_users } else { &mut self.known };
+        let known = all.entry(&id).copied();
         let (before, last) = known.unwrap_or((Ppm::default(), Time::MIN));
         let strongest = before.max(evidence.score);
-        let gone = self.known.set(id, strongest, last.max(evidence.time));
+        let gone = all.set(id, strongest, last.max(evidence.time));
         if let Some(changed) = &mut self.changed {
-            changed.insert(id);
-            changed.extend(gone);
+            changed.insert((is_user, id));
+            changed.extend(gone.map(|gone| (is_user, gone)));
         }
         News {
             id,
             is_alert: evidence.score >= alert && known.is_none_or(|(before, _)| before < alert),
             bits: Bits::of(strongest).beyond(Bits::of(before)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::address::Addr;
+    use crate::record::{Entity, Names};
+
+    fn evidence(entity: Entity, time: i64) -> Evidence {
+        Evidence {
+            stage: 0,
+            entity,
+            subject: Vec::new(),
+            time: Time(time),
+            window: (Time(0), Time(0)),
+            score: Ppm::new(700_000),
+            reasons: Vec::new(),
+            techniques: &[],
+            records: Vec::new(),
+            source: None,
+            destination: None,
+            names: Names::default(),
+            may_alert: true,
+        }
+    }
+
+    #[test]
+    fn users_push_out_users_only_across_a_restart() {
+        let user = |n: i64| Entity::user(format!("u{n}").as_bytes()).unwrap();
+        let host = Entity::Host(Addr::v4(1));
+        let mut one = Findings::bounded(8);
+        one.track();
+        let news = |it: &mut Findings, entity: &Entity, time| {
+            it.news(&evidence(entity.clone(), time), &[b"x"], 1, Ppm::new(500_000))
+        };
+        assert!(news(&mut one, &host, 0).is_alert);
+        for n in 1..100 {
+            assert!(news(&mut one, &user(n), n).is_alert);
+        }
+        let mut again = Findings::bounded(8);
+        one.save(&mut |key, value| {
+            if let Some(value) = value {
+                again.load(key, value).unwrap();
+            }
+        });
+        for it in [&mut one, &mut again] {
+            assert_eq!(news(it, &host, 100).bits, Bits::default());
+            assert!(!news(it, &user(99), 100).is_alert && news(it, &user(1), 100).is_alert);
+        }
+        assert!(again.load(b"fshort", b"").is_err());
     }
 }

@@ -51,6 +51,8 @@ pub struct Grounds {
     bytes: usize,
     open: BTreeMap<Minute, BTreeMap<Key, Vec<Finding>>>,
     open_bytes: usize,
+    /// Those of users: any client makes up names, so that they get a quarter of the room.
+    open_user_bytes: usize,
     dropped: u64,
     /// What changed since the last [`Grounds::save`], if anybody saves.
     changed: Option<Changed>,
@@ -82,6 +84,7 @@ impl Grounds {
             bytes: 0,
             open: BTreeMap::new(),
             open_bytes: 0,
+            open_user_bytes: 0,
             dropped: 0,
             changed: None,
         }
@@ -100,20 +103,16 @@ impl Grounds {
         })
     }
 
-    /// Takes a finding, whose minute must not be closed.
-    pub fn add(&mut self, entity: &Entity, module: usize, finding: Finding) {
-        self.add_within(self.bounds.open_bytes, entity, module, finding);
-    }
-
-    /// The same of an entity that nobody knew before: all such have half of the room, so that a
-    /// flood of them leaves some to the others.
-    pub fn add_of_stranger(&mut self, entity: &Entity, module: usize, finding: Finding) {
-        self.add_within(self.bounds.open_bytes / 2, entity, module, finding);
-    }
-
-    fn add_within(&mut self, max: usize, entity: &Entity, module: usize, finding: Finding) {
+    /// Takes a finding, whose minute must not be closed. Of entities that nobody knew before all
+    /// together have half of the room, and users a quarter, so that a flood of them leaves some to
+    /// the others.
+    pub fn add(&mut self, entity: &Entity, module: usize, finding: Finding, is_known: bool) {
         let minute = finding.minute;
-        if self.open_bytes >= max {
+        let is_user = entity.addr().is_none();
+        let room = self.bounds.open_bytes / if is_known { 1 } else { 2 };
+        if self.open_bytes >= room
+            || (is_user && self.open_user_bytes >= self.bounds.open_bytes / 4)
+        {
             self.dropped += 1;
             return;
         }
@@ -124,7 +123,11 @@ impl Grounds {
         let findings = self.open.entry(minute).or_default().entry(key).or_default();
         let before = cost(entity, findings);
         keep_strongest(findings, finding);
-        self.open_bytes = self.open_bytes + cost(entity, findings) - before;
+        let after = cost(entity, findings);
+        self.open_bytes = self.open_bytes + after - before;
+        if is_user {
+            self.open_user_bytes = self.open_user_bytes + after - before;
+        }
     }
 
     /// Closes all minutes up to `minute`.
@@ -143,7 +146,11 @@ impl Grounds {
     }
 
     fn take(&mut self, minute: Minute, key: Key, findings: Vec<Finding>) {
-        self.open_bytes -= cost(&key.0, &findings);
+        let cost_open = cost(&key.0, &findings);
+        self.open_bytes -= cost_open;
+        if key.0.addr().is_none() {
+            self.open_user_bytes -= cost_open;
+        }
         if let Some((_, open)) = &mut self.changed {
             open.insert((minute, key.clone()));
         }
@@ -242,6 +249,9 @@ impl Grounds {
             self.kept.set((entity, module), findings, minute);
         } else {
             self.open_bytes += cost;
+            if entity.addr().is_none() {
+                self.open_user_bytes += cost;
+            }
             self.open.entry(minute).or_default().insert((entity, module), findings);
         }
         Ok(())
@@ -383,7 +393,7 @@ mod tests {
                 one.close(Minute(minute - 1));
                 let finding = finding(*minute, *what, "conn.log");
                 if one.may_take(Minute(*minute), &evidence(*who, *module, &finding)) {
-                    one.add(&entity(*who), *module, finding);
+                    one.add(&entity(*who), *module, finding, true);
                 }
             }
             one.close(Minute(60));
@@ -421,7 +431,7 @@ mod tests {
                     });
                 }
                 let file = "elsewhere/much/longer/conn.log";
-                other.add(&entity(*who), *module, finding(*minute, *what, file));
+                other.add(&entity(*who), *module, finding(*minute, *what, file), true);
             }
             other.close(Minute(60));
             prop_assert_eq!(without_files(&one), without_files(&other));
@@ -432,10 +442,10 @@ mod tests {
     fn keys_of_an_entity_are_its_own() {
         let mut grounds = grounds(1 << 20);
         for number in 0..4 {
-            grounds.add(&entity(number), 0, finding(1, (1, 1, 1), ""));
+            grounds.add(&entity(number), 0, finding(1, (1, 1, 1), ""), true);
         }
         grounds.close(Minute(1));
-        grounds.add(&entity(2), 0, finding(2, (1, 1, 1), ""));
+        grounds.add(&entity(2), 0, finding(2, (1, 1, 1), ""), true);
         let prefixes = Grounds::keys_of(&entity(2));
         let mut found = Vec::new();
         grounds.save(&mut |key, value| {
@@ -454,10 +464,10 @@ mod tests {
         let bounds = Bounds { bytes: 1 << 20, open_bytes: 6000, minutes: 30 };
         let mut grounds = Grounds::bounded(MODULES.to_vec(), bounds);
         for number in 0..100 {
-            grounds.add_of_stranger(&entity(number), 0, finding(1, (1, 1, 1), ""));
+            grounds.add(&entity(number), 0, finding(1, (1, 1, 1), ""), false);
         }
         assert!(grounds.dropped() > 80 && grounds.open_bytes < 4000, "{}", grounds.open_bytes);
-        grounds.add(&entity(1000), 0, finding(1, (1, 1, 1), ""));
+        grounds.add(&entity(1000), 0, finding(1, (1, 1, 1), ""), true);
         assert!(!grounds.of(&entity(1000)).is_empty());
     }
 
@@ -466,13 +476,23 @@ mod tests {
         let bounds = Bounds { bytes: 1 << 20, open_bytes: 3000, minutes: 30 };
         let mut grounds = Grounds::bounded(MODULES.to_vec(), bounds);
         for number in 0..100 {
-            grounds.add(&entity(number), 0, finding(1, (1, 1, 1), ""));
+            grounds.add(&entity(number), 0, finding(1, (1, 1, 1), ""), true);
         }
         assert!(grounds.open_bytes < 4000 && grounds.dropped() > 90, "{}", grounds.open_bytes);
+        let user = Entity::user(b"u").unwrap();
         grounds.close(Minute(1));
-        assert_eq!(grounds.open_bytes, 0);
+        for number in 0..100 {
+            let user = Entity::user(format!("u{number}").as_bytes()).unwrap();
+            grounds.add(&user, 0, finding(1, (1, 1, 1), ""), true);
+        }
+        assert!(grounds.open_user_bytes < 2000, "{}", grounds.open_user_bytes);
+        grounds.add(&entity(1), 1, finding(1, (1, 1, 1), ""), true);
+        grounds.close(Minute(1));
+        assert!(grounds.strongest(&entity(1), 1).is_some());
+        assert!(grounds.strongest(&user, 0).is_none());
+        assert_eq!((grounds.open_bytes, grounds.open_user_bytes), (0, 0));
         for (minute, expected) in [(31, vec![1, 31]), (32, vec![31, 32]), (62, vec![32, 62])] {
-            grounds.add(&entity(1), 0, finding(minute, (minute as u8, 1, 1), ""));
+            grounds.add(&entity(1), 0, finding(minute, (minute as u8, 1, 1), ""), true);
             grounds.close(Minute(minute));
             let found = grounds.of(&entity(1)).remove(&0).unwrap();
             let minutes: Vec<i64> = found.iter().map(|it| it.minute.0).collect();

@@ -5,7 +5,9 @@
 //! it are repeats, also those that were held back. An incident may close some time after the last
 //! of them; whether the risk has fallen enough by then is for others to say. Everything is told
 //! apart by event time; of equal alerts the order does not matter but for which of them comes
-//! first.
+//! first. So a replay of the journal agrees with `run` to the byte; a replay without it merges by
+//! event time, and at the edge of an incident's end an alert may repeat in one and open in the
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -83,7 +83,7 @@ fn a_sweep_takes_bounded_room() {
     let mut ledger = Ledger::new(policy(&[40]));
     for round in 0..3_u32 {
         for number in 0..PENDING_MAX as u32 + 10 {
-            let host = host(number + round * 1_000_000);
+            let host = host(number + (round + 1) * 1_000_000);
             ledger.add(Minute(i64::from(round)), host, 0, Bits::of(Ppm::ONE), event(0));
         }
         assert_eq!(ledger.dropped(), 10 * (u64::from(round) + 1));
@@ -94,6 +94,44 @@ fn a_sweep_takes_bounded_room() {
     ledger.add(Minute(4), host(1), 0, Bits::of(Ppm::ONE), event(0));
     assert_eq!((ledger.dropped(), ledger.levels().values().sum::<u64>()), (30, 100));
     assert!(ledger.accounts.room() <= 2 * PENDING_MAX, "{}", ledger.accounts.room());
+}
+
+#[test]
+fn a_flood_of_users_and_strangers_leaves_room_for_others() {
+    let mut ledger = Ledger::new(Policy { entities_max: 1_000_000, ..policy(&[40]) });
+    let certain = Bits::of(Ppm::ONE);
+    let user = |number: usize| Entity::user(format!("u{number}").as_bytes()).unwrap();
+    let put = |ledger: &mut Ledger, minute: i64, entity: Entity| {
+        let is_known = ledger.knows(&entity);
+        if ledger.has_room(Minute(minute), &entity, 0, is_known) {
+            ledger.add(Minute(minute), entity, 0, certain, event(0));
+        } else {
+            ledger.drop_one();
+        }
+    };
+    ledger.add(Minute(0), host(1), 0, Bits::of(Ppm::new(100_000)), event(0));
+    close(&mut ledger, 0);
+    // Users that are known get no more than those that are not.
+    for minute in 1..3 {
+        for number in 0..PENDING_MAX {
+            put(&mut ledger, minute, user(number));
+        }
+        assert_eq!(ledger.waiting_users, PENDING_MAX / 4);
+        for number in 0..PENDING_MAX as u32 {
+            let stranger = host(minute as u32 * 1_000_000 + number);
+            put(&mut ledger, minute, stranger);
+        }
+        assert_eq!(ledger.waiting, PENDING_MAX / 2);
+        assert!(ledger.has_room(Minute(minute), &host(1), 0, true));
+        assert!(ledger.has_room(Minute(minute), &user(0), 0, true), "it waits already");
+        assert!(!ledger.has_room(Minute(minute), &user(PENDING_MAX - 1), 0, true));
+        let more = Bits::of(Ppm::new(300_000));
+        ledger.add(Minute(minute), host(1), 0, more, event(1));
+        let told = close(&mut ledger, minute);
+        assert!(told.iter().any(|change| change.entity == host(1)), "{minute}");
+        assert_eq!((ledger.waiting, ledger.waiting_users), (0, 0));
+    }
+    assert_eq!(ledger.dropped(), 2 * (PENDING_MAX as u64 * 3 / 2));
 }
 
 #[test]

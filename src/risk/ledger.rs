@@ -104,8 +104,9 @@ pub struct Ledger {
     pub(super) levels: BTreeMap<Level, u64>,
     pub(super) alarm: Alarm,
     evicted: u64,
-    /// Evidence that waits, counted, and what found no room.
+    /// Evidence that waits, counted, that of users once more, and what found no room.
     pub(super) waiting: usize,
+    pub(super) waiting_users: usize,
     dropped: u64,
     closing: Closing,
     /// Room that closed minutes took, for those that come.
@@ -126,6 +127,7 @@ impl Ledger {
             alarm: Alarm::default(),
             evicted: 0,
             waiting: 0,
+            waiting_users: 0,
             dropped: 0,
             closing: Closing::default(),
             spare: Waiting::default(),
@@ -139,40 +141,44 @@ impl Ledger {
         &self.policy
     }
 
+    /// Whether evidence of a module of `entity` has room in `minute`. Anybody can make up
+    /// addresses, and any client names of users, so that entities that nobody knew before get half
+    /// of the room, and users a quarter: none of that pushes out what is found of others.
+    #[must_use]
+    pub fn has_room(&self, minute: Minute, entity: &Entity, module: usize, is_known: bool) -> bool {
+        let is_held = entity.addr().is_none() && self.waiting_users >= PENDING_MAX / 4;
+        let room = PENDING_MAX / if is_known { 1 } else { 2 };
+        if self.waiting < room && !is_held {
+            return true;
+        }
+        let key = (entity.clone(), module);
+        self.pending.get(&minute).is_some_and(|waiting| waiting.get(&key).is_some())
+    }
+
+    /// Counts evidence that found no room.
+    pub fn drop_one(&mut self) {
+        self.dropped += 1;
+    }
+
     /// Takes evidence that counts in `minute`, which must not be closed. Where there is no room for
-    /// another entity it is counted instead.
+    /// anybody it is counted instead.
     pub fn add(&mut self, minute: Minute, entity: Entity, module: usize, bits: Bits, event: Event) {
-        self.add_within(PENDING_MAX, minute, (entity, module), bits, event);
-    }
-
-    /// The same of an entity that nobody knew before: all such have half of the room, so that a
-    /// flood of them leaves some to the others.
-    pub fn add_of_stranger(
-        &mut self,
-        minute: Minute,
-        entity: Entity,
-        module: usize,
-        bits: Bits,
-        event: Event,
-    ) {
-        self.add_within(PENDING_MAX / 2, minute, (entity, module), bits, event);
-    }
-
-    fn add_within(&mut self, max: usize, minute: Minute, key: Key, bits: Bits, event: Event) {
         if bits == Bits::default() {
             return;
         }
+        if !self.has_room(minute, &entity, module, true) {
+            return self.drop_one();
+        }
         let spare = &mut self.spare;
         let waiting = self.pending.entry(minute).or_insert_with(|| std::mem::take(spare));
-        let is_new = waiting.get(&key).is_none();
-        if is_new && self.waiting >= max {
-            self.dropped += 1;
-            return;
-        }
+        let key = (entity, module);
         if let Some(changed) = &mut self.changed {
-            changed.pending.insert((minute, key.0.clone(), key.1));
+            changed.pending.insert((minute, key.0.clone(), module));
         }
-        self.waiting += usize::from(is_new);
+        if waiting.get(&key).is_none() {
+            self.waiting += 1;
+            self.waiting_users += usize::from(key.0.addr().is_none());
+        }
         waiting.entry(key).add(bits, event);
     }
 
@@ -283,7 +289,9 @@ impl Ledger {
     fn begin(&mut self, minute: Minute) {
         let Closing { evidence, looks, due } = &mut self.closing;
         *evidence = self.pending.remove(&minute).unwrap_or_default();
+        let users = evidence.all.iter().filter(|((entity, _), _)| entity.addr().is_none()).count();
         self.waiting -= evidence.all.len();
+        self.waiting_users -= users;
         looks.extend(
             (0..)
                 .zip(&evidence.all)

@@ -115,8 +115,9 @@ impl Ledger {
             let saved: SavedPending = decode(value)?;
             if let Some(module) = index(&saved.module) {
                 let minute = self.pending.entry(saved.minute).or_default();
-                *minute.entry((saved.entity, module)) = saved.pending;
                 self.waiting += 1;
+                self.waiting_users += usize::from(saved.entity.addr().is_none());
+                *minute.entry((saved.entity, module)) = saved.pending;
             }
         }
         Ok(())

@@ -93,10 +93,11 @@ fn of_id(plan: &Plan, snapshot: &Snapshot, id: Id) -> Result<Option<Explanation>
     }
     let Some(entity) = whose else { return of_incident(plan, snapshot, id) };
     let Some(mut explanation) = of_entity(plan, snapshot, &entity)? else { return Ok(None) };
-    let is_alert = found.iter().any(|(_, finding)| finding.id == id);
-    explanation.kind = if is_alert { "alert" } else { "event" }.to_owned();
+    let asked = found.iter().find(|(_, finding)| finding.id == id);
+    let kind = asked.map_or("event", |(_, it)| if it.is_alert { "alert" } else { "finding" });
+    explanation.kind = kind.to_owned();
     explanation.id = id.to_string();
-    explanation.event = (!is_alert).then_some(id);
+    explanation.event = asked.is_none().then_some(id);
     explanation.modules.retain(|part| found.iter().any(|(module, _)| *module == part.module));
     for part in &mut explanation.modules {
         part.events.clear();
