@@ -70,7 +70,7 @@ pub const EVIDENCE_OPEN_BYTES_MAX: usize = 16 << 20;
 pub const WINDOW_BYTES_MAX: usize = 64 << 20;
 
 /// Entities and modules whose evidence waits for its minute to close: a sweep from forged addresses
-/// must not fill the memory. Entities without a score get half of it, users a quarter.
+/// must not fill the memory. Users get a quarter, those without a score half of their kind's room.
 pub const PENDING_MAX: usize = 50_000;
 
 /// Changes of scores handed out at once: at the end of an hour every entity has one.

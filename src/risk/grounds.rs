@@ -103,16 +103,14 @@ impl Grounds {
         })
     }
 
-    /// Takes a finding, whose minute must not be closed. Of entities that nobody knew before all
-    /// together have half of the room, and users a quarter, so that a flood of them leaves some to
-    /// the others.
+    /// Takes a finding, whose minute must not be closed. Users all together have a quarter of the
+    /// room, and those that nobody knew before half of what there is for their kind, so that a
+    /// flood of them leaves some to the others.
     pub fn add(&mut self, entity: &Entity, module: usize, finding: Finding, is_known: bool) {
         let minute = finding.minute;
         let is_user = entity.addr().is_none();
         let room = self.bounds.open_bytes / if is_known { 1 } else { 2 };
-        if self.open_bytes >= room
-            || (is_user && self.open_user_bytes >= self.bounds.open_bytes / 4)
-        {
+        if self.open_bytes >= room || (is_user && self.open_user_bytes >= room / 4) {
             self.dropped += 1;
             return;
         }

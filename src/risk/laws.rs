@@ -111,12 +111,13 @@ fn a_flood_of_users_and_strangers_leaves_room_for_others() {
     };
     ledger.add(Minute(0), host(1), 0, Bits::of(Ppm::new(100_000)), event(0));
     close(&mut ledger, 0);
-    // Users that are known get no more than those that are not.
     for minute in 1..3 {
         for number in 0..PENDING_MAX {
             put(&mut ledger, minute, user(number));
         }
-        assert_eq!(ledger.waiting_users, PENDING_MAX / 4);
+        // In the second minute those of the first are known.
+        assert_eq!(ledger.waiting_users, PENDING_MAX / 8);
+        assert_eq!(ledger.knows(&user(0)), minute == 2);
         for number in 0..PENDING_MAX as u32 {
             let stranger = host(minute as u32 * 1_000_000 + number);
             put(&mut ledger, minute, stranger);
@@ -124,7 +125,9 @@ fn a_flood_of_users_and_strangers_leaves_room_for_others() {
         assert_eq!(ledger.waiting, PENDING_MAX / 2);
         assert!(ledger.has_room(Minute(minute), &host(1), 0, true));
         assert!(ledger.has_room(Minute(minute), &user(0), 0, true), "it waits already");
-        assert!(!ledger.has_room(Minute(minute), &user(PENDING_MAX - 1), 0, true));
+        let new = user(PENDING_MAX - 1);
+        assert!(!ledger.has_room(Minute(minute), &new, 0, false));
+        assert!(ledger.has_room(Minute(minute), &new, 0, true), "if it had a score");
         let more = Bits::of(Ppm::new(300_000));
         ledger.add(Minute(minute), host(1), 0, more, event(1));
         let told = close(&mut ledger, minute);

@@ -142,13 +142,16 @@ impl Ledger {
     }
 
     /// Whether evidence of a module of `entity` has room in `minute`. Anybody can make up
-    /// addresses, and any client names of users, so that entities that nobody knew before get half
-    /// of the room, and users a quarter: none of that pushes out what is found of others.
+    /// addresses, and any client names of users, so that users get a quarter of the room, and those
+    /// that nobody knew before half of what there is for their kind: none of that pushes out what
+    /// is found of others.
     #[must_use]
     pub fn has_room(&self, minute: Minute, entity: &Entity, module: usize, is_known: bool) -> bool {
-        let is_held = entity.addr().is_none() && self.waiting_users >= PENDING_MAX / 4;
-        let room = PENDING_MAX / if is_known { 1 } else { 2 };
-        if self.waiting < room && !is_held {
+        let share = if is_known { 1 } else { 2 };
+        let is_user = entity.addr().is_none();
+        if self.waiting < PENDING_MAX / share
+            && (!is_user || self.waiting_users < PENDING_MAX / 4 / share)
+        {
             return true;
         }
         let key = (entity.clone(), module);
