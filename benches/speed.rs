@@ -1,7 +1,7 @@
 //! The tables of docs/benchmarks.md: `make bench`; `make bench-small` runs each once on few records;
 //! `cargo bench --bench speed -- --parsers` leaves the replays out, `-- --risk` runs the ledger alone,
-//! `-- --pcr` what `pcr` keeps of very many hosts,
-//! `-- --profile [json]` only parses, for a profiler.
+//! `-- --pcr` what `pcr` keeps of very many hosts, `-- --share STAGE [LOG]` what a stage takes of a
+//! replay, `-- --profile [json]` only parses, for a profiler.
 //!
 //! Ratios inside one run are what counts: every contender reads the same bytes in the same process,
 //! turn by turn, and the median of its turns is taken.
@@ -314,12 +314,18 @@ fn parsers(rows: u64, turns: usize) {
     );
 }
 
-/// Replays in a process of its own and prints a row: its CPU time from bash's `times`, its peak of
-/// memory from `/proc`, looked at every 50 ms.
-fn replay(directory: &Path, records: u64, name: &str, args: &[&str]) {
-    let output = directory.join("out");
+/// Seconds and MiB of a process: the wall's, its own and the kernel's for it, its peak of memory.
+struct Took {
+    wall: f64,
+    cpu: [f64; 2],
+    peak: f64,
+}
+
+/// Replays `logs` in a process of its own: its CPU time from bash's `times`, its peak of memory
+/// from `/proc`, looked at every 50 ms.
+fn replay(logs: &Path, output: &Path, args: &[&str]) -> Took {
     if output.exists() {
-        fs::remove_dir_all(&output).expect("the last results");
+        fs::remove_dir_all(output).expect("the last results");
     }
     let program = env!("CARGO_BIN_EXE_zeek-ueba");
     let script = "\"$@\" & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do \
@@ -328,9 +334,9 @@ fn replay(directory: &Path, records: u64, name: &str, args: &[&str]) {
     let start = Instant::now();
     let result = Command::new("bash")
         .args(["-c", script, "bash", program, "replay", "-q", "-o"])
-        .arg(&output)
+        .arg(output)
         .args(args)
-        .arg(directory.join("logs"))
+        .arg(logs)
         .output()
         .expect("bash");
     let wall = start.elapsed().as_secs_f64();
@@ -345,9 +351,7 @@ fn replay(directory: &Path, records: u64, name: &str, args: &[&str]) {
         minutes.parse::<f64>().expect("minutes") * 60.0 + seconds.parse::<f64>().expect("seconds")
     };
     let cpu: Vec<f64> = children.split_whitespace().map(seconds).collect();
-    let rate = records as f64 / wall / 1000.0;
-    let [own, kernel] = [cpu[0], cpu[1]].map(|seconds| seconds / (records as f64 / 1e6));
-    println!("| {name} | {rate:.0} | {own:.2} | {kernel:.2} | {peak:.0} |");
+    Took { wall, cpu: [cpu[0], cpu[1]], peak }
 }
 
 /// Writes as many bytes as the replay before it has written, and prints what the disk (or the page
@@ -385,13 +389,49 @@ fn replays(rows: &[u64]) {
         fs::write(directory.join("logs/conn.log"), text).expect("a log");
         for emit in ["all", "scored"] {
             let set = format!("event.emit={emit}");
-            replay(&directory, rows, &format!("{rows} records, emit = {emit}"), &["--set", &set]);
+            let (logs, output) = (directory.join("logs"), directory.join("out"));
+            let Took { wall, cpu, peak } = replay(&logs, &output, &["--set", &set]);
+            let rate = rows as f64 / wall / 1000.0;
+            let [own, kernel] = cpu.map(|seconds| seconds / (rows as f64 / 1e6));
+            println!(
+                "| {rows} records, emit = {emit} | {rate:.0} | {own:.2} | {kernel:.2} | {peak:.0} |"
+            );
             if emit == "all" {
                 disk(&directory, rows);
             }
         }
     }
     fs::remove_dir_all(directory).expect("the bench's own directory");
+}
+
+/// What a stage takes of a replay of `log`: with it and without it in turn, the median of the
+/// ratios of neighbours.
+fn share(stage: &str, log: Option<&Path>, pairs: usize) {
+    let directory = std::env::temp_dir().join(format!("zeek-ueba-bench-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a directory");
+    let made = directory.join("conn.log");
+    let log = log.unwrap_or_else(|| {
+        fs::write(&made, logs(1_000_000).0).expect("a log");
+        &made
+    });
+    let [mut wall, mut cpu] = [Vec::new(), Vec::new()];
+    for pair in 0..=pairs {
+        let [with, without] = [true, false].map(|is_on| {
+            let set = format!("stage.{stage}.enabled={is_on}");
+            replay(log, &directory.join("out"), &["--set", &set])
+        });
+        // The first warms up.
+        if pair > 0 {
+            wall.push(with.wall / without.wall);
+            cpu.push(with.cpu.iter().sum::<f64>() / without.cpu.iter().sum::<f64>());
+        }
+    }
+    fs::remove_dir_all(directory).expect("the bench's own directory");
+    let [wall, cpu] = [wall, cpu].map(|mut ratios| {
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    });
+    println!("\nreplay with {stage} : without, {pairs} pairs: wall {wall:.3}, CPU {cpu:.3}");
 }
 
 /// Updates of one minute: below `PENDING_MAX` entities and modules, so that none is refused.
@@ -615,6 +655,10 @@ fn main() {
         }
     } else if has("--risk") {
         risk(&[100_000, 1_000_000]);
+    } else if has("--share") {
+        let rest: Vec<String> = std::env::args().skip_while(|arg| arg != "--share").collect();
+        let log = rest.get(2).filter(|arg| !arg.starts_with('-')).map(Path::new);
+        share(rest.get(1).expect("the name of a stage"), log, 15);
     } else if has("--pcr") {
         pcr(&[100_000, 1_000_000]);
     } else if has("--small") {

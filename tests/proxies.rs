@@ -59,7 +59,7 @@ fn the_order_of_files_and_a_restart_between_them_do_not_matter() {
     assert_eq!(first.all(), second.all());
 
     let state = ["--state", "state"];
-    let before = place.replay_paths("before", &[other.clone()], &state).ok();
+    let before = place.replay_paths("before", std::slice::from_ref(other), &state).ok();
     let after = place.replay_paths("after", &[one.clone(), other.clone()], &state).ok();
     let long = |run: &Run| {
         let mut alerts = run.found();
