@@ -12,6 +12,7 @@ use crate::base::time::Time;
 use crate::record::{Finding, Log, Spot, Why};
 
 use super::alert::{list, write_reason};
+use super::risk::write_points;
 use super::text::{self, Clock};
 
 /// Why a score is what it is.
@@ -140,12 +141,7 @@ fn write_part(it: &Explanation, part: &Part, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"module\":");
     text::string(out, part.module.as_bytes(), false);
     if let Some(share) = part.share {
-        out.extend_from_slice(b",\"points\":");
-        text::millionths(out, share.points.0);
-        out.extend_from_slice(b",\"weight\":");
-        text::millionths(out, share.weight.0);
-        out.extend_from_slice(b",\"value\":");
-        text::millionths(out, u64::from(share.value.get()));
+        write_points(share.points, share.weight, share.value, out);
     }
     out.extend_from_slice(b",\"reasons\":[");
     list(out, &part.reasons, write_reason);

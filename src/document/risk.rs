@@ -85,12 +85,7 @@ pub fn write_risk(state: &RiskState<'_>, scope: &Scope, sensor_id: &str, out: &m
     for (index, contribution) in state.contributions.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b"{\"module\":" } else { b",{\"module\":" });
         text::string(out, contribution.module.as_bytes(), false);
-        out.extend_from_slice(b",\"points\":");
-        text::millionths(out, contribution.points.0);
-        out.extend_from_slice(b",\"weight\":");
-        text::millionths(out, contribution.weight.0);
-        out.extend_from_slice(b",\"value\":");
-        text::millionths(out, u64::from(contribution.value.get()));
+        write_points(contribution.points, contribution.weight, contribution.value, out);
         out.extend_from_slice(b",\"reasons\":[");
         list(out, contribution.reasons, write_reason);
         out.extend_from_slice(b"],\"evidence\":[");
@@ -102,4 +97,14 @@ pub fn write_risk(state: &RiskState<'_>, scope: &Scope, sensor_id: &str, out: &m
         out.extend_from_slice(b"]}");
     }
     out.extend_from_slice(b"]}}\n");
+}
+
+/// How a module's share of a score comes about.
+pub(super) fn write_points(points: Points, weight: Points, value: Ppm, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"points\":");
+    text::millionths(out, points.0);
+    out.extend_from_slice(b",\"weight\":");
+    text::millionths(out, weight.0);
+    out.extend_from_slice(b",\"value\":");
+    text::millionths(out, u64::from(value.get()));
 }

@@ -1,5 +1,6 @@
 //! The cells of minutes that are not closed yet.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -82,23 +83,36 @@ impl Windows {
         combine: Combine,
         is_known: impl FnOnce(&Entity) -> bool,
     ) {
-        let cells = self.minutes.entry(delta.minute).or_default();
-        let key = (delta.stage, delta.entity, delta.subject);
-        if let Some(changed) = &mut self.changed {
-            changed.insert((delta.minute, key.clone()));
+        let Self { minutes, bytes, dropped, changed } = self;
+        let cells = minutes.entry(delta.minute).or_default();
+        let mut change = |key: &Key| {
+            if let Some(changed) = changed {
+                changed.insert((delta.minute, key.clone()));
+            }
+        };
+        match cells.entry((delta.stage, delta.entity, delta.subject)) {
+            Entry::Occupied(mut cell) => {
+                change(cell.key());
+                let (amounts, row) = cell.get_mut();
+                combine.add((amounts, row), (delta.amounts, delta.row));
+            }
+            Entry::Vacant(place) => {
+                let (_, entity, subject) = place.key();
+                let after = *bytes + cost(subject);
+                let is_full = after > WINDOW_BYTES_MAX;
+                if is_full || (after > WINDOW_BYTES_MAX / 2 && !is_known(entity)) {
+                    *dropped += 1;
+                    drop(place);
+                    if cells.is_empty() {
+                        minutes.remove(&delta.minute);
+                    }
+                    return;
+                }
+                *bytes = after;
+                change(place.key());
+                place.insert((delta.amounts, delta.row));
+            }
         }
-        if let Some((amounts, row)) = cells.get_mut(&key) {
-            combine.add((amounts, row), (delta.amounts, delta.row));
-            return;
-        }
-        let cost = cost(&key.2);
-        let is_full = self.bytes + cost > WINDOW_BYTES_MAX;
-        if is_full || (self.bytes + cost > WINDOW_BYTES_MAX / 2 && !is_known(&key.1)) {
-            self.dropped += 1;
-            return;
-        }
-        self.bytes += cost;
-        cells.insert(key, (delta.amounts, delta.row));
     }
 
     /// The next minute that has cells.
@@ -136,4 +150,45 @@ impl Windows {
 /// The row that stands for a cell may change, so its uid counts with the most that it may have.
 fn cost(subject: &[u8]) -> usize {
     2 * (size_of::<Key>() + subject.len()) + size_of::<CellRow>() + UID_BYTES_MAX + 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::address::Addr;
+
+    #[test]
+    fn what_found_no_room_leaves_nothing_behind() {
+        let mut windows = Windows::default();
+        windows.track();
+        let fold = |windows: &mut Windows, minute: i64, number: u32, is_known: bool| {
+            let delta = Delta {
+                stage: 0,
+                minute: Minute(minute),
+                entity: Entity::Host(Addr::v4(number)),
+                subject: Subject::from_slice(b"s"),
+                amounts: [1, 0, 0],
+                row: None,
+            };
+            windows.fold(delta, Combine::Sum, |_| is_known);
+        };
+        let saved = |windows: &mut Windows| {
+            let mut count = 0;
+            windows.save(&|_| "a", &mut |_, _| count += 1);
+            count
+        };
+        let room = (WINDOW_BYTES_MAX / 2 / cost(b"s")) as u32;
+        (0..room).for_each(|number| fold(&mut windows, 1, number, false));
+        assert_eq!((windows.dropped(), saved(&mut windows)), (0, room));
+
+        fold(&mut windows, 1, room, false);
+        fold(&mut windows, 2, room, false);
+        assert_eq!((windows.dropped(), saved(&mut windows)), (2, 0));
+        assert_eq!(windows.last(), Some(Minute(1)));
+
+        fold(&mut windows, 1, 0, false);
+        fold(&mut windows, 2, room, true);
+        assert_eq!((windows.dropped(), saved(&mut windows)), (2, 2));
+        assert_eq!(windows.last(), Some(Minute(2)));
+    }
 }
