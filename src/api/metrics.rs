@@ -13,7 +13,7 @@ use prometheus::proto::{
 };
 
 use crate::base::clock::now;
-use crate::engine::{BOUNDS_US, Counts, Files, Histogram, SinkStatus, Status};
+use crate::engine::{BOUNDS_US, Counts, Files, Histogram, SinkStatus, SpoolStatus, Status};
 use crate::record::Lane;
 
 use super::process;
@@ -28,6 +28,7 @@ pub(super) fn text(status: &Status) -> Option<String> {
     findings(&mut families, status);
     sources(&mut families, status);
     sinks(&mut families, status);
+    spools(&mut families, status);
     times(&mut families, status);
     let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("ZEEK_UEBA_COMMIT"))];
     families.gauge("build_info", "1, with what the program was built from", [(&version[..], 1.0)]);
@@ -159,8 +160,45 @@ fn sinks(families: &mut Families, status: &Status) {
     families.counter("sink_bytes_total", help, all(|it| it.bytes as f64));
     let took = status.sinks.iter().map(|(name, it)| ([("sink", *name)], &it.requests));
     families.histogram("sink_request_seconds", "Time of a request until its answer", took);
+    let took = status.sinks.iter().map(|(name, it)| ([("sink", *name)], &it.acknowledged));
+    let help = "From being handed to the sink until the server has it, of what never was on disk";
+    families.histogram("sink_acknowledged_seconds", help, took);
+    let help = "How old the oldest document is that the server does not have";
+    families.gauge("sink_lag_seconds", help, all(|it| it.oldest.as_secs_f64()));
     let help = "Documents that the server will never take; they are in dead-letter.ndjson";
     families.counter("dead_letters_total", help, rejected);
+}
+
+/// What sinks lack, on disk.
+fn spools(families: &mut Families, status: &Status) {
+    let all = |value: fn(&SpoolStatus) -> f64| {
+        let value =
+            move |(name, it): (&&'static str, &SinkStatus)| ([("sink", *name)], value(&it.spool));
+        status.sinks.iter().map(value).collect::<Vec<_>>()
+    };
+    families.gauge("spool_bytes", "Bytes of the spool's files", all(|it| it.bytes as f64));
+    let help = "Bytes that the spool's files may have";
+    families.gauge("spool_max_bytes", help, all(|it| it.bytes_max as f64));
+    let help = "Documents that are in the spool and not in memory";
+    families.gauge("spool_documents", help, all(|it| it.documents as f64));
+    let help = "Whether there is no room for more in the spool";
+    families.gauge("spool_full", help, all(|it| f64::from(u8::from(it.is_full))));
+    let lasts = status.sinks.iter().filter_map(|(name, it)| {
+        it.spool.lasts().map(|lasts| ([("sink", *name)], lasts.as_secs_f64()))
+    });
+    let help = "How long the server may be away from now on before the spool is full";
+    families.gauge("spool_lasts_seconds", help, lasts);
+    let help = "Bytes of documents a second, over some ten minutes";
+    families.gauge("sink_handed_bytes_per_second", help, all(|it| it.rate as f64));
+    let help = "Events that found the spool full and were dropped, as configured";
+    families.counter("spool_dropped_total", help, all(|it| it.dropped as f64));
+    let help = "Documents of the spool that could not be read again";
+    families.counter("spool_lost_total", help, all(|it| it.lost as f64));
+    let help = "Events that the spool could not give back and that were made again of their lines";
+    families.counter("spool_made_again_total", help, all(|it| it.made_again as f64));
+    let took = status.sinks.iter().map(|(name, it)| ([("sink", *name)], &it.spool.syncs));
+    let help = "Time to make what was written into the spool last";
+    families.histogram("spool_sync_seconds", help, took);
 }
 
 /// How long things take.

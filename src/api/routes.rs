@@ -69,8 +69,8 @@ impl Shared {
         if status.roots == 0 {
             return Some("none of the directories in source.roots is there".to_owned());
         }
-        if let Some((sink, _)) = status.sinks.iter().find(|(_, it)| !it.is_up && it.lag > 0) {
-            return Some(format!("{sink} does not answer"));
+        if let Some((sink, _)) = status.sinks.iter().find(|(_, it)| it.spool.is_full) {
+            return Some(format!("the spool of {sink} is full"));
         }
         if age > COMMIT_AGE_MAX {
             return Some(format!("the last commit is {} s old", age.as_secs()));

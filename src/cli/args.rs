@@ -56,6 +56,9 @@ pub struct Run {
     /// Take over a state of another `sensor.id`: ids of events change.
     #[arg(long)]
     pub accept_new_sensor_id: bool,
+    /// Give up a sink that is configured no longer: what its spool holds is discarded.
+    #[arg(long, value_name = "SINK")]
+    pub retire_sink: Vec<String>,
 }
 
 /// Arguments of `check`.

@@ -17,7 +17,7 @@ use crate::config::Plan;
 use crate::engine::{Core, Failure};
 use crate::state::CannotOpen;
 use crate::wiring;
-use crate::wiring::live::{self, CannotStart, Daemon};
+use crate::wiring::live::{self, Agreed, CannotStart, Daemon};
 
 use super::args::{Args, Run};
 use super::exit::Exit;
@@ -37,12 +37,15 @@ pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed>
         let roots: Vec<String> = plan.roots.iter().map(|it| it.display().to_string()).collect();
         tracing::warn!(roots = roots.join(", "), "none of the directories is there yet");
     }
-    let daemon = live::open(&plan, run.accept_new_sensor_id).map_err(|error| {
+    let agreed =
+        Agreed { accepts_sensor_id: run.accept_new_sensor_id, retired: run.retire_sink.clone() };
+    let daemon = live::open(&plan, &agreed).map_err(|error| {
         let exit = match &error {
             CannotStart::State(
                 CannotOpen::Newer(..) | CannotOpen::OtherSensor(..) | CannotOpen::OtherScope(..),
             )
-            | CannotStart::Sink(_) => Exit::Config,
+            | CannotStart::Sink(_)
+            | CannotStart::Retired(..) => Exit::Config,
             _ => Exit::Io,
         };
         Failed::new(exit, error)

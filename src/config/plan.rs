@@ -15,6 +15,7 @@ use crate::document::{Rule, Shown};
 use crate::engine::Emit;
 use crate::record::Log;
 use crate::risk::{AllowList, Criticality};
+use crate::sink::spool::{Bound, WhenFull};
 use crate::sink::{Secret, elasticsearch, kafka};
 use crate::stage::{Role, RolePolicy};
 
@@ -75,6 +76,8 @@ pub struct Plan {
     pub ndjson_max: u64,
     /// `sink.ndjson.keep`.
     pub ndjson_keep: u64,
+    /// `spool_max` and `when_full` of sinks, by name.
+    pub spools: BTreeMap<&'static str, Bound>,
     /// `[sink.kafka]`, where that sink is on.
     pub kafka: Option<kafka::Settings>,
     /// `[sink.elasticsearch]`, where that sink is on.
@@ -164,6 +167,7 @@ impl Plan {
                 (None, true) => Some("./out".into()),
                 (None, false) => None,
             },
+            spools: spools(tables),
             kafka,
             elasticsearch,
             ndjson_max: tables["sink.ndjson"].bytes("max_size"),
@@ -225,6 +229,19 @@ fn roles(entity: &Settings) -> RolePolicy {
 
 pub(super) fn points(number: f64) -> Points {
     Points((number * 1e6).round() as u64)
+}
+
+/// The spools of sinks, whether they are on or not.
+fn spools(tables: &Tables) -> BTreeMap<&'static str, Bound> {
+    let bound = |table: &str| Bound {
+        bytes_max: tables[table].bytes("spool_max"),
+        when_full: match tables[table].text("when_full") {
+            "drop_events" => WhenFull::DropEvents,
+            _ => WhenFull::Pause,
+        },
+    };
+    let all = [kafka::NAME, elasticsearch::NAME];
+    all.into_iter().map(|name| (name, bound(&format!("sink.{name}")))).collect()
 }
 
 /// A sink is on when it is said where its servers are.

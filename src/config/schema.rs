@@ -318,8 +318,10 @@ const KAFKA: &[KeyDef] = &[
         kind: Kind::Bytes { min: MIB, max: 1 << 30 },
         default: Some(r#""64MiB""#),
         example: "",
-        doc: "bytes of documents that brokers may lack before reading pauses",
+        doc: "bytes of documents on their way to brokers, in memory",
     },
+    SPOOL_MAX,
+    WHEN_FULL,
     KeyDef {
         name: "partitions",
         kind: Kind::Integer { min: 1, max: 10_000 },
@@ -359,6 +361,22 @@ const KAFKA: &[KeyDef] = &[
 ];
 
 /// The same key of all sinks that know passwords.
+const SPOOL_MAX: KeyDef = KeyDef {
+    name: "spool_max",
+    kind: Kind::Bytes { min: MIB, max: 1 << 50 },
+    default: Some(r#""4GiB""#),
+    example: "",
+    doc: "bytes kept in the state's directory of what it has not acknowledged",
+};
+
+const WHEN_FULL: KeyDef = KeyDef {
+    name: "when_full",
+    kind: Kind::Choice(&["pause", "drop_events"]),
+    default: Some(r#""pause""#),
+    example: "",
+    doc: "what happens beyond that: reading pauses, or events are dropped and counted",
+};
+
 const PASSWORD: KeyDef = KeyDef {
     name: "password",
     kind: Kind::Text,
@@ -430,8 +448,10 @@ const ELASTICSEARCH: &[KeyDef] = &[
         kind: Kind::Bytes { min: MIB, max: 1 << 30 },
         default: Some(r#""64MiB""#),
         example: "",
-        doc: "bytes of documents that servers may lack before reading pauses",
+        doc: "bytes of documents on their way to servers, in memory",
     },
+    SPOOL_MAX,
+    WHEN_FULL,
     KeyDef {
         name: "connections",
         kind: Kind::Integer { min: 1, max: 64 },

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +26,7 @@ use super::horizon::Tick;
 use super::output::{After, Kind, LaneState, Output};
 use super::run::Failure;
 use super::status::{Histogram, Meters};
-use super::traits::{Cut, LastingSink, Store, Tail};
+use super::traits::{Cut, Gate, LastingSink, Store, Tail};
 use super::worker::Worker;
 
 /// A lane that follows logs.
@@ -75,6 +77,16 @@ impl Bell {
     }
 }
 
+/// Where documents and commits go, and whether there is room for them.
+pub struct Ends {
+    /// Events and dead letters.
+    pub sink: Box<dyn LastingSink>,
+    /// Commits.
+    pub store: Box<dyn Store>,
+    /// Whether there is room.
+    pub gate: Box<dyn Gate>,
+}
+
 /// A commit on its way.
 pub struct Commit {
     /// What changed.
@@ -98,11 +110,11 @@ pub fn follow(
     lanes: Vec<LiveLane>,
     applier: &mut Applier,
     pace: Pace,
-    ends: (Box<dyn LastingSink>, Box<dyn Store>),
+    ends: Ends,
     stop: &AtomicBool,
     watch: &mut Watch<'_>,
 ) -> Result<(), Failure> {
-    let (sink, store) = ends;
+    let Ends { sink, store, gate } = ends;
     applier.begin();
     let bell = Arc::new(Bell::default());
     thread::scope(|scope| {
@@ -135,6 +147,9 @@ pub fn follow(
         let mut hand = Hand {
             applier,
             pace,
+            gate,
+            stop,
+            show: watch,
             blocks,
             committed,
             in_flight: false,
@@ -149,7 +164,7 @@ pub fn follow(
             meters: Meters::default(),
         };
         // A sink or a store that failed is found when it is joined.
-        let _is_done = hand.run(&mut streams, &bell, watch);
+        let _is_done = hand.run(&mut streams, &bell);
         stop.store(true, Ordering::Relaxed);
         drop(hand);
         drop(streams);
@@ -284,9 +299,12 @@ impl Stream {
 }
 
 /// The entity lane's state and its ways to the other threads.
-struct Hand<'a> {
+struct Hand<'a, 'w> {
     applier: &'a mut Applier,
     pace: Pace,
+    gate: Box<dyn Gate>,
+    stop: &'a AtomicBool,
+    show: &'a mut Watch<'w>,
     blocks: SyncSender<ToSink>,
     committed: Receiver<()>,
     in_flight: bool,
@@ -316,39 +334,53 @@ const BEHIND_FOR: Duration = Duration::from_millis(500);
 /// wall clock asks of it is due to a second.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
-impl Hand<'_> {
+/// Time until the sink's thread is asked again whether it has time.
+const GIVE_EVERY: Duration = Duration::from_millis(1);
+
+impl Hand<'_, '_> {
     /// Until all lanes are closed and everything is committed; `None` if sink or store went away.
-    fn run(&mut self, streams: &mut [Stream], bell: &Bell, watch: &mut Watch<'_>) -> Option<()> {
+    fn run(&mut self, streams: &mut [Stream], bell: &Bell) -> Option<()> {
         loop {
             streams.iter_mut().for_each(Stream::refill);
-            if let Some(index) = self.choose(streams) {
-                self.take(&mut streams[index])?;
-                self.flush(false)?;
+            let is_shut = self.gate.is_shut();
+            let chosen = if is_shut { None } else { self.choose(streams) };
+            if let Some(index) = chosen {
+                self.take(&mut streams[index]);
+                self.flush(streams, false)?;
             } else {
-                self.flush(true)?;
-                if streams.iter().all(|stream| stream.is_closed && stream.pending.is_none()) {
+                self.flush(streams, true)?;
+                let is_over = |it: &Stream| it.is_closed && it.pending.is_none();
+                // What was read and finds no room is read again at the next start.
+                if streams.iter().all(is_over) || is_shut && self.stop.load(Ordering::Relaxed) {
                     break;
                 }
                 self.tick(streams);
                 bell.wait(WATCH_EVERY.saturating_sub(self.watched.elapsed()));
             }
-            self.commit_if_due()?;
-            if self.watched.elapsed() >= WATCH_EVERY {
-                self.watch(streams, watch);
-            }
+            self.commit_if_due(streams)?;
+            self.watch_if_due(streams);
         }
         while self.in_flight {
-            self.wait()?;
+            self.wait(streams)?;
         }
-        self.flush(true)?;
-        self.commit()?;
-        self.wait()?;
-        self.watch(streams, watch);
+        self.flush(streams, true)?;
+        // The second keeps what became of the alerts and risk of the first.
+        for _ in 0..2 {
+            self.commit(streams)?;
+            self.wait(streams)?;
+        }
+        self.watch(streams);
         Some(())
     }
 
-    /// Shows the state and what was measured.
-    fn watch(&mut self, streams: &[Stream], watch: &mut Watch<'_>) {
+    /// Shows the state and what was measured, ten times a second.
+    fn watch_if_due(&mut self, streams: &[Stream]) {
+        if self.watched.elapsed() >= WATCH_EVERY {
+            self.watch(streams);
+        }
+    }
+
+    fn watch(&mut self, streams: &[Stream]) {
         self.watched = now();
         if !self.in_flight && !self.applier.is_changed() {
             self.meters.committed = self.watched;
@@ -357,7 +389,20 @@ impl Hand<'_> {
         let end_to_end = self.end_to_end.lock().unwrap_or_else(PoisonError::into_inner);
         self.meters.end_to_end.clone_from(&end_to_end);
         drop(end_to_end);
-        watch(self.applier, &self.meters);
+        (self.show)(self.applier, &self.meters);
+    }
+
+    /// Gives the sink's thread something; while it has no time for it, the state is shown on.
+    fn give(&mut self, streams: &[Stream], mut message: ToSink) -> Option<()> {
+        loop {
+            match self.blocks.try_send(message) {
+                Ok(()) => return Some(()),
+                Err(TrySendError::Disconnected(_)) => return None,
+                Err(TrySendError::Full(back)) => message = back,
+            }
+            self.watch_if_due(streams);
+            thread::sleep(GIVE_EVERY);
+        }
     }
 
     /// The lane whose output comes next: the one furthest back in event time, unless it is far
@@ -378,8 +423,8 @@ impl Hand<'_> {
         (!streams.iter().any(holds)).then_some(index)
     }
 
-    fn take(&mut self, stream: &mut Stream) -> Option<()> {
-        let mut output = stream.pending.take()?;
+    fn take(&mut self, stream: &mut Stream) {
+        let Some(mut output) = stream.pending.take() else { return };
         self.bytes += output.bytes;
         self.applier.rows(&mut output);
         for (stage, spent) in output.spent.drain(..) {
@@ -392,7 +437,6 @@ impl Hand<'_> {
         self.ticked = None;
         // Where the lane has enough of them, it is let go.
         drop(stream.back.try_send(output));
-        Some(())
     }
 
     /// Says which lanes are silent, and how late it is when all are.
@@ -420,20 +464,20 @@ impl Hand<'_> {
     }
 
     /// Hands full blocks, or all of them, to the sink.
-    fn flush(&mut self, all: bool) -> Option<()> {
+    fn flush(&mut self, streams: &[Stream], all: bool) -> Option<()> {
         for kind in [Kind::Event, Kind::DeadLetter] {
             while let Some(block) = self.applier.core.blocks.take(kind, all) {
                 let read = match kind {
                     Kind::Event => std::mem::take(&mut self.unwritten),
                     _ => Vec::new(),
                 };
-                self.blocks.send(ToSink::Block(kind, block, read)).ok()?;
+                self.give(streams, ToSink::Block(kind, block, read))?;
             }
         }
         Some(())
     }
 
-    fn commit_if_due(&mut self) -> Option<()> {
+    fn commit_if_due(&mut self, streams: &[Stream]) -> Option<()> {
         if self.in_flight && self.committed.try_recv().is_ok() {
             self.stands();
         }
@@ -442,25 +486,33 @@ impl Hand<'_> {
             return Some(());
         }
         if self.in_flight {
-            return if is_full { self.wait() } else { Some(()) };
+            return if is_full { self.wait(streams) } else { Some(()) };
         }
-        if self.applier.is_changed() {
-            self.flush(true)?;
-            self.commit()?;
+        if self.applier.is_changed() || self.gate.has_news() {
+            self.flush(streams, true)?;
+            self.commit(streams)?;
         }
         self.last_commit = now();
         Some(())
     }
 
-    fn commit(&mut self) -> Option<()> {
+    fn commit(&mut self, streams: &[Stream]) -> Option<()> {
         self.cut = now();
-        self.blocks.send(ToSink::Commit(self.applier.save())).ok()?;
+        let changed = self.applier.save();
+        self.give(streams, ToSink::Commit(changed))?;
         (self.in_flight, self.bytes, self.last_commit) = (true, 0, now());
         Some(())
     }
 
-    fn wait(&mut self) -> Option<()> {
-        self.committed.recv().ok()?;
+    /// Waits for the commit that is on its way; the state is shown on.
+    fn wait(&mut self, streams: &[Stream]) -> Option<()> {
+        loop {
+            match self.committed.recv_timeout(WATCH_EVERY) {
+                Ok(()) => break,
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.watch_if_due(streams),
+            }
+        }
         self.stands();
         Some(())
     }

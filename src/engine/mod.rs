@@ -5,6 +5,7 @@
 //! records come from (`replay`), where documents go (`sink`); both implement a trait of this
 //! module.
 
+mod again;
 mod alerting;
 mod applier;
 mod census;
@@ -27,17 +28,20 @@ mod watermark;
 mod windows;
 mod worker;
 
+pub use self::again::Again;
 pub use self::alerting::AlertPolicy;
 pub use self::core::{Core, Identity, StagePlan};
 pub use applier::{Applier, Changed, Step};
 pub use horizon::Tick;
 pub use lane::LaneSpec;
-pub use live::{Commit, LiveLane, Pace, Watch, follow};
-pub use output::{Blocks, Kind, LaneState};
+pub use live::{Commit, Ends, LiveLane, Pace, Watch, follow};
+pub use output::{Blocks, KINDS, Kind, LaneState, Marks};
 pub use retrace::Retrace;
 pub use run::{Failure, run};
-pub use status::{BOUNDS_US, Counted, Files, Histogram, Meters, SinkStatus, Status};
+pub use status::{BOUNDS_US, Counted, Files, Histogram, Meters, SinkStatus, SpoolStatus, Status};
 pub use summary::{Counts, Peak, Summary};
-pub use traits::{Cut, Feed, Feeds, FileEnd, LastingSink, Mark, Sink, Started, Store, Tail};
+pub use traits::{
+    Cut, Feed, Feeds, FileEnd, Gate, LastingSink, Mark, Progress, Sink, Started, Store, Tail,
+};
 pub use watermark::Watermark;
 pub use worker::{Emit, Worker, WorkerPlan};

@@ -36,6 +36,12 @@ impl Kind {
     pub const ALL: [Self; 4] = [Self::Event, Self::Alert, Self::Risk, Self::DeadLetter];
 }
 
+/// Kinds that go to sinks beyond this machine: all but dead letters.
+pub const KINDS: usize = 3;
+
+/// A number for each of these kinds, by [`Kind`]: how many documents.
+pub type Marks = [u64; KINDS];
+
 /// A record or a reject, in the order of its file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {

@@ -106,6 +106,50 @@ pub struct SinkStatus {
     pub bytes: u64,
     /// How long requests took.
     pub requests: Histogram,
+    /// How long it took from being handed over until the server had it, of what never was on disk.
+    pub acknowledged: Histogram,
+    /// Bytes of documents that it was given.
+    pub handed_bytes: u64,
+    /// How old the oldest document is that the server does not have.
+    pub oldest: Duration,
+    /// What it lacks, on disk.
+    pub spool: SpoolStatus,
+}
+
+/// The spool of a sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpoolStatus {
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Bytes that they may have.
+    pub bytes_max: u64,
+    /// Documents that are there and nowhere else.
+    pub documents: u64,
+    /// Whether there is no room for more.
+    pub is_full: bool,
+    /// Events that found it full and were dropped.
+    pub dropped: u64,
+    /// Documents that were there and could not be read again.
+    pub lost: u64,
+    /// Events that were made again of their lines, since they could not be read.
+    pub made_again: u64,
+    /// How long it took to make what was written last.
+    pub syncs: Histogram,
+    /// Bytes of documents a second that come now.
+    pub rate: u64,
+    /// Thousandths that are left of documents where they are packed; 0 where nobody knows.
+    pub packed: u64,
+}
+
+impl SpoolStatus {
+    /// How long a server may be away from now on before the spool is full, if that is known.
+    #[must_use]
+    pub fn lasts(&self) -> Option<Duration> {
+        let packed = u128::from(self.rate) * u128::from(self.packed);
+        let left = u128::from(self.bytes_max.saturating_sub(self.bytes)) * 1000;
+        let seconds = left.checked_div(packed)?;
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)))
+    }
 }
 
 /// What a commit keeps of what was counted.

@@ -11,7 +11,7 @@ use crate::base::time::Time;
 use crate::record::{Batch, Generation, Log, Source};
 
 use super::live::Commit;
-use super::output::Kind;
+use super::output::{Kind, Marks};
 
 /// Records of one lane, in the order of their file.
 pub trait Feed: Send {
@@ -86,14 +86,27 @@ pub struct FileEnd {
     pub length: u64,
 }
 
+/// How far a sink has come, as a commit keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Of each kind, the number before which the sink has everything.
+    pub cursors: Marks,
+    /// Of each kind, how many there were.
+    pub handed: Marks,
+    /// Bytes of documents a second, over the last minutes.
+    pub rate: u64,
+    /// Thousandths that are left of documents where they are packed; 0 where nobody knows.
+    pub packed: u64,
+}
+
 /// What was written before a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
     /// Where events and dead letters end.
     pub ends: [FileEnd; 2],
-    /// How many documents were handed to each sink beyond this machine: they have to be there
-    /// before the commit stands.
-    pub sent: Vec<u64>,
+    /// How many documents were handed to each sink beyond this machine: they have to be there, or
+    /// in its spool, before the commit stands.
+    pub handed: Vec<Marks>,
 }
 
 /// Where documents go that commits speak of.
@@ -103,6 +116,15 @@ pub trait LastingSink: Sink {
     /// # Errors
     /// Ends the run.
     fn cut(&mut self) -> io::Result<Cut>;
+}
+
+/// What those who write documents say to who reads records.
+pub trait Gate: Send + Sync {
+    /// Whether nothing more should be read, because there is no room for what comes of it.
+    fn is_shut(&self) -> bool;
+
+    /// Whether a commit would keep something, though nothing was read.
+    fn has_news(&self) -> bool;
 }
 
 /// Where documents go.

@@ -63,7 +63,7 @@ pub fn read_lines(explanation: &mut Explanation, logs: &Logs<'_>) {
     let located = locate(all.clone(), logs.settings, logs.sensor_id, &prefixes);
     for (prefix, mut wanted) in wanted {
         let (log, files) = match located.get(&prefix) {
-            Some((log, files)) => (Some(*log), files.clone()),
+            Some(located) => (Some(located.log), located.files.clone()),
             None => (None, by_name(&all, &wanted)),
         };
         let mut why: BTreeMap<u64, String> = BTreeMap::new();

@@ -11,8 +11,18 @@ use super::discover::Found;
 use super::inventory::look;
 use super::twins;
 
-/// The files, with their log, that hold what each of `wanted` begins the ids of. The first is the
-/// one that a replay would read, its copies come after it.
+/// Files of one content, where they are now.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Which log.
+    pub log: Log,
+    /// The identity of the content.
+    pub generation: Generation,
+    /// The file that a replay would read, then its copies.
+    pub files: Vec<Found>,
+}
+
+/// The files that hold what each of `wanted` begins the ids of.
 ///
 /// Only the beginnings of files are read, unless several begin alike: then it takes all of them to
 /// tell a copy from another one.
@@ -22,7 +32,7 @@ pub fn locate(
     settings: &BTreeMap<Log, Settings>,
     sensor_id: &str,
     wanted: &BTreeSet<Prefix>,
-) -> BTreeMap<Prefix, (Log, Vec<Found>)> {
+) -> BTreeMap<Prefix, Located> {
     let alias = settings.values().next().map_or(&[][..], |settings| &settings.alias);
     let mut groups: BTreeMap<(Log, Generation), Vec<Found>> = BTreeMap::new();
     let mut head = vec![0; IDENTIFY_BYTES];
@@ -33,11 +43,12 @@ pub fn locate(
             groups.entry((log, generation)).or_default().push(found);
         }
     }
-    let mut located = BTreeMap::new();
+    let mut located: BTreeMap<Prefix, Located> = BTreeMap::new();
     let mut note = |log: Log, generation: Generation, file: Found| {
         let prefix = generation.event_prefix(sensor_id, log);
         if wanted.contains(&prefix) {
-            located.entry(prefix).or_insert_with(|| (log, Vec::new())).1.push(file);
+            let empty = || Located { log, generation, files: Vec::new() };
+            located.entry(prefix).or_insert_with(empty).files.push(file);
         }
     };
     let is_wanted = |log: Log, generation: Generation| {

@@ -13,5 +13,5 @@ mod twins;
 pub use discover::{Found, Skipped, discover};
 pub use feed::LaneFeeds;
 pub use inventory::{Inventory, Planned, take_inventory};
-pub use locate::locate;
+pub use locate::{Located, locate};
 pub use retrace::{CannotRetrace, Retracer};

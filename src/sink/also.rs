@@ -25,7 +25,7 @@ impl<S> Also<S> {
 impl<S: Sink> Sink for Also<S> {
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()> {
         if kind != Kind::DeadLetter {
-            self.networks.iter().for_each(|network| network.shared().send(kind, documents));
+            self.networks.iter().try_for_each(|it| it.shared().send(kind, documents))?;
         }
         self.first.write(kind, documents)
     }
@@ -34,12 +34,12 @@ impl<S: Sink> Sink for Also<S> {
     fn finish(&mut self) -> io::Result<()> {
         for network in &self.networks {
             let shared = network.shared();
-            let sent = shared.sent();
-            shared.settled(sent);
+            let handed = shared.handed();
+            shared.settled(&handed);
             let status = shared.status();
             let (acked, rejected) = (status.acked, status.rejected);
             tracing::info!(sink = network.name(), acked, rejected, "everything was sent");
-            self.first.write(Kind::DeadLetter, &shared.take_letters(sent))?;
+            self.first.write(Kind::DeadLetter, &shared.take_letters(&handed))?;
         }
         self.first.finish()
     }

@@ -4,13 +4,15 @@
 //! A file that is full gets a number at a commit, `events.00000001.ndjson`, and another one takes
 //! its name. Until that commit stands, a start takes the number back.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::{Cut, FileEnd, Kind, LastingSink, Sink};
+use crate::engine::{Cut, FileEnd, Gate, Kind, LastingSink, Progress, Sink};
 
 use super::ndjson::{CannotOpen, in_file, mode, name};
 use super::network::Network;
@@ -43,6 +45,14 @@ pub struct Outbox {
     letters: Synced,
     networks: Vec<Arc<dyn Network>>,
     told: Arc<Mutex<Vec<u8>>>,
+    /// Whether it is time to end.
+    stop: Arc<AtomicBool>,
+}
+
+/// Whether there is room for what comes of records.
+#[derive(Debug)]
+pub struct Room {
+    networks: Vec<Arc<dyn Network>>,
 }
 
 /// What a commit keeps of the outputs.
@@ -52,6 +62,8 @@ pub struct Settled {
     pub ends: [FileEnd; 4],
     /// Dead letters of sinks.
     pub letters: Vec<u8>,
+    /// How far each sink has come.
+    pub sinks: BTreeMap<String, Progress>,
 }
 
 #[derive(Debug)]
@@ -219,6 +231,7 @@ pub fn open(
         letters: letters.again()?,
         networks: networks.clone(),
         told: Arc::clone(&told),
+        stop: Arc::default(),
     };
     Ok((Events { events, letters, networks, told }, outbox))
 }
@@ -239,7 +252,10 @@ impl Sink for Events {
         if let Some(events) = &mut self.events {
             events.append(documents)?;
         }
-        self.networks.iter().for_each(|network| network.shared().send(kind, documents));
+        for network in &self.networks {
+            network.shared().measure(documents);
+            network.shared().send(kind, documents)?;
+        }
         Ok(())
     }
 
@@ -254,14 +270,25 @@ impl LastingSink for Events {
         let events = self.events.as_mut().map(Written::cut).transpose()?.unwrap_or_default();
         Ok(Cut {
             ends: [events, self.letters.cut()?],
-            sent: self.networks.iter().map(|network| network.shared().sent()).collect(),
+            handed: self.networks.iter().map(|network| network.shared().handed()).collect(),
         })
     }
 }
 
 impl Outbox {
+    /// From now on it is time to end when `stop` says so.
+    pub fn until(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
+    /// Whether there is room, for who reads.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room { networks: self.networks.clone() }
+    }
+
     /// Waits until sinks have everything of a cut, alerts and risk of the commits before it
-    /// included, and makes files last.
+    /// included, or it is in their spools; and makes files last.
     ///
     /// # Errors
     /// What the system says.
@@ -277,28 +304,53 @@ impl Outbox {
             *end = written.cut()?;
             written.file.sync_data().map_err(|error| in_file(&written.path(), &error))?;
         }
-        let mut rejected = Vec::new();
-        for (network, sent) in self.networks.iter().zip(&cut.sent) {
-            network.shared().settled(*sent);
-            rejected.extend(network.shared().take_letters(*sent));
+        let (mut rejected, mut sinks) = (Vec::new(), BTreeMap::new());
+        let is_over = || self.stop.load(Ordering::Relaxed);
+        for (network, handed) in self.networks.iter().zip(&cut.handed) {
+            let settled = network.shared().settle(handed, &is_over)?;
+            let Some((progress, letters)) = settled else {
+                let why = format!("{}: no room for what it lacks", network.name());
+                return Err(io::Error::new(io::ErrorKind::StorageFull, why));
+            };
+            rejected.extend(letters);
+            sinks.insert(network.name().to_owned(), progress);
         }
-        Ok(Settled { ends: [events, ends[0], ends[1], letters], letters: rejected })
+        Ok(Settled { ends: [events, ends[0], ends[1], letters], letters: rejected, sinks })
     }
 
-    /// Writes alerts, risk and dead letters of sinks of a commit that stands.
+    /// Writes alerts, risk and dead letters of sinks of a commit that stands, and lets go of what
+    /// the spools need no longer.
     ///
     /// # Errors
     /// What the system says.
-    pub fn tell(&mut self, documents: &[Vec<u8>; 3]) -> io::Result<()> {
+    pub fn tell(
+        &mut self,
+        documents: &[Vec<u8>; 3],
+        sinks: &BTreeMap<String, Progress>,
+    ) -> io::Result<()> {
         let [alerts, risk, letters] = documents;
         for (file, documents) in self.files.iter_mut().flatten().zip([alerts, risk]) {
             file.append(documents)?;
         }
         for network in &self.networks {
-            network.shared().send(Kind::Alert, alerts);
-            network.shared().send(Kind::Risk, risk);
+            let shared = network.shared();
+            shared.send(Kind::Alert, alerts)?;
+            shared.send(Kind::Risk, risk)?;
+            if let Some(progress) = sinks.get(network.name()) {
+                shared.stands(&progress.cursors)?;
+            }
         }
         self.told.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(letters);
         Ok(())
+    }
+}
+
+impl Gate for Room {
+    fn is_shut(&self) -> bool {
+        self.networks.iter().any(|network| network.shared().is_shut())
+    }
+
+    fn has_news(&self) -> bool {
+        self.networks.iter().any(|network| network.shared().has_news())
     }
 }

@@ -1,17 +1,20 @@
 //! What all sinks beyond this machine have in common: a window of documents that the server does
-//! not have yet, and dead letters of what it will never take.
+//! not have yet, and dead letters of what it will never take. What does not fit into the
+//! window, and what a commit cannot wait for, belongs to `backlog`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::base::clock::now;
 use crate::document::write_rejected;
-use crate::engine::{Kind, SinkStatus};
+use crate::engine::{Kind, Marks, SinkStatus};
 
-use super::window::{Document, Window};
+use super::backlog::Backlog;
+use super::spool::Spool;
+use super::window::{Document, Ticket, Window, ticket};
 
 /// A sink beyond this machine.
 pub trait Network: Send + Sync + std::fmt::Debug {
@@ -19,7 +22,7 @@ pub trait Network: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
 
     /// What it has in common with the others.
-    fn shared(&self) -> &Shared;
+    fn shared(&self) -> &Arc<Shared>;
 }
 
 /// A wait that something else will end.
@@ -30,25 +33,31 @@ const LONG: Duration = Duration::from_secs(1);
 pub struct Shared {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// Locked before `inner`, never after.
+    pub(super) spool: Mutex<Option<Spool>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) window: Window,
     pub(super) status: SinkStatus,
-    /// Dead letters that no commit has taken yet, by the number of their document.
-    letters: BTreeMap<u64, Vec<u8>>,
-    /// Documents before this number are waited for.
-    wanted: u64,
+    /// Dead letters that no commit has taken yet, by the tickets of their documents.
+    pub(super) letters: BTreeMap<Ticket, Vec<u8>>,
+    /// Documents before these are waited for.
+    wanted: Marks,
     /// When the oldest of those that wait to be sent came.
     since: Option<Instant>,
     /// Documents that are sent again later, each with its time.
-    later: BTreeSet<(Instant, u64)>,
+    later: BTreeSet<(Instant, Ticket)>,
     pub(super) is_closed: bool,
     /// Whether the servers are known to be ready for documents.
     pub(super) is_prepared: bool,
     /// How long the next documents wait that are not taken now.
     pub(super) pause: Duration,
+    /// How many documents there were.
+    pub(super) handed: Marks,
+    /// What there is to know of documents that are on disk.
+    pub(super) backlog: Backlog,
 }
 
 /// Why a sink cannot be made of a configuration.
@@ -74,14 +83,16 @@ impl Shared {
             window: Window::new(bytes_max),
             status: SinkStatus::default(),
             letters: BTreeMap::new(),
-            wanted: 0,
+            wanted: Marks::default(),
             since: None,
             later: BTreeSet::new(),
             is_closed: false,
             is_prepared: false,
             pause: LONG,
+            handed: Marks::default(),
+            backlog: Backlog::new(),
         };
-        Self { inner: Mutex::new(inner), changed: Condvar::new() }
+        Self { inner: Mutex::new(inner), changed: Condvar::new(), spool: Mutex::new(None) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -108,65 +119,112 @@ impl Shared {
         drop(self.changed.wait_timeout_while(inner, time, goes_on));
     }
 
-    /// Hands documents over; waits while the window is full.
-    pub fn send(&self, kind: Kind, block: &[u8]) {
+    /// Hands documents over. While the window is full it waits; where that takes too long they go
+    /// to the spool, if there is one.
+    ///
+    /// # Errors
+    /// When the spool cannot be used.
+    pub fn send(&self, kind: Kind, block: &[u8]) -> io::Result<()> {
+        let at = kind as usize;
         let mut inner = self.lock();
-        while inner.window.is_full() {
-            inner = self.wait(inner, Duration::from_secs(1));
+        let begun = now();
+        while !inner.backlog.is_behind[at] && inner.window.is_full(at) {
+            inner.backlog.check()?;
+            if inner.backlog.gives_way(begun) {
+                drop(inner);
+                return self.overflow(kind, block);
+            }
+            inner = self.wait(inner, Duration::from_millis(50));
         }
-        let count = inner.window.push(kind, block);
-        inner.status.sent[kind as usize] += count;
-        inner.since.get_or_insert_with(now);
+        inner.backlog.waited(begun);
+        if inner.backlog.is_behind[at] {
+            drop(inner);
+            return self.overflow(kind, block);
+        }
+        inner.add(kind, block.to_vec());
         drop(inner);
         self.tell();
+        Ok(())
     }
 
-    /// The number that the next document will have.
-    pub fn sent(&self) -> u64 {
-        self.lock().window.end()
+    /// How many documents of each kind there were.
+    pub fn handed(&self) -> Marks {
+        self.lock().handed
     }
 
-    /// Waits until the server has every document before `number`, or never will have it.
-    pub fn settled(&self, number: u64) {
+    /// Waits until the server has every document before these numbers, or never will have it.
+    pub fn settled(&self, marks: &Marks) {
+        self.settled_within(marks, Duration::MAX);
+    }
+
+    /// The same, at most so long; whether it has.
+    pub(super) fn settled_within(&self, marks: &Marks, at_most: Duration) -> bool {
+        let begun = now();
         let mut inner = self.lock();
-        inner.want(number);
+        inner.want(marks);
         self.tell();
-        while inner.window.cursor() < number {
-            inner = self.wait(inner, Duration::from_secs(1));
+        while !inner.window.has_passed(marks) {
+            let Some(left) = at_most.checked_sub(begun.elapsed()).filter(|it| !it.is_zero()) else {
+                return false;
+            };
+            inner = self.wait(inner, left.min(LONG));
         }
+        true
     }
 
-    /// Waits until the server has everything, at most so long; whether it has.
-    pub fn settled_within(&self, at_most: Duration) -> bool {
-        let mut inner = self.lock();
-        let end = inner.window.end();
-        inner.want(end);
-        self.tell();
-        let lacks = |inner: &mut Inner| inner.window.cursor() < inner.window.end();
-        let waited = self.changed.wait_timeout_while(inner, at_most, lacks);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// Takes the dead letters of the documents before `number`. Those behind belong to a commit
-    /// that is still to come: after a crash their documents are sent, and rejected, again.
-    pub fn take_letters(&self, number: u64) -> Vec<u8> {
-        let mut inner = self.lock();
-        let later = inner.letters.split_off(&number);
-        std::mem::replace(&mut inner.letters, later).into_values().flatten().collect()
+    /// Takes the dead letters of the documents before these numbers. Those behind belong to a
+    /// commit that is still to come: after a crash their documents are sent, and rejected, again.
+    pub fn take_letters(&self, marks: &Marks) -> Vec<u8> {
+        self.lock().take_letters(marks)
     }
 
     /// How it stands.
     pub fn status(&self) -> SinkStatus {
-        let inner = self.lock();
-        let lag = inner.window.end() - inner.window.cursor();
+        let mut inner = self.lock();
+        inner.look();
+        let cursors = inner.window.cursors();
+        let lag = inner.handed.iter().zip(cursors).map(|(handed, cursor)| handed - cursor).sum();
         SinkStatus { lag, ..inner.status.clone() }
     }
 }
 
 impl Inner {
-    /// Somebody waits for all documents before `number`.
-    fn want(&mut self, number: u64) {
-        self.wanted = self.wanted.max(number);
+    /// Somebody waits for all documents before these numbers.
+    pub(super) fn want(&mut self, marks: &Marks) {
+        for (wanted, mark) in self.wanted.iter_mut().zip(marks) {
+            *wanted = (*wanted).max(*mark);
+        }
+    }
+
+    /// Takes documents into the window that come now.
+    pub(super) fn add(&mut self, kind: Kind, block: Vec<u8>) {
+        let bytes = block.len() as u64;
+        let count = self.window.push(kind, block, Some(now()));
+        self.note(kind, count, bytes);
+        self.since.get_or_insert_with(now);
+    }
+
+    /// Counts documents that come now.
+    pub(super) fn note(&mut self, kind: Kind, count: u64, bytes: u64) {
+        self.handed[kind as usize] += count;
+        self.status.sent[kind as usize] += count;
+        self.status.handed_bytes += bytes;
+    }
+
+    /// Takes documents into the window that were on disk.
+    pub(super) fn take_back(&mut self, kind: Kind, block: Vec<u8>) {
+        self.window.push(kind, block, None);
+        self.since.get_or_insert_with(now);
+    }
+
+    /// See [`Shared::take_letters`].
+    pub(super) fn take_letters(&mut self, marks: &Marks) -> Vec<u8> {
+        let mut taken = Vec::new();
+        for (kind, mark) in marks.iter().enumerate() {
+            let of_kind = ticket(kind, 0)..ticket(kind, *mark);
+            taken.extend(self.letters.extract_if(of_kind, |_, _| true).flat_map(|(_, it)| it));
+        }
+        taken
     }
 
     /// Takes documents to send, as soon as `bytes` of them wait, or one has waited for `linger`, or
@@ -176,7 +234,7 @@ impl Inner {
         most: usize,
         bytes: usize,
         linger: Duration,
-    ) -> Result<Vec<(u64, Document)>, Duration> {
+    ) -> Result<Vec<(Ticket, Document)>, Duration> {
         let now = now();
         while let Some((time, number)) = self.later.first().copied().filter(|it| it.0 <= now) {
             self.later.remove(&(time, number));
@@ -186,7 +244,7 @@ impl Inner {
         let mut wait = self.later.first().map_or(LONG, |(time, _)| *time - now);
         if self.window.waiting() > 0 {
             let waited = self.since.map_or(linger, |since| now - since);
-            let is_due = waited >= linger || self.window.next() < self.wanted;
+            let is_due = waited >= linger || self.window.has_before(&self.wanted);
             if is_due || self.window.waiting() >= bytes {
                 let taken = self.window.take(most, bytes);
                 self.since = (self.window.waiting() > 0).then_some(now);
@@ -198,19 +256,24 @@ impl Inner {
     }
 
     /// Documents are sent again after a while.
-    pub(super) fn postpone(&mut self, numbers: impl IntoIterator<Item = u64>, time: Duration) {
+    pub(super) fn postpone(&mut self, numbers: impl IntoIterator<Item = Ticket>, time: Duration) {
         let time = now() + time;
         self.later.extend(numbers.into_iter().map(|number| (time, number)));
     }
 
     /// The server has a document.
-    pub(super) fn acknowledge(&mut self, number: u64) {
+    pub(super) fn acknowledge(&mut self, number: Ticket) {
         self.status.is_up = true;
+        let at = now();
+        self.backlog.acked = at;
+        if let Some(came) = self.window.get(number).and_then(|document| document.came) {
+            self.status.acknowledged.note(at - came, 1);
+        }
         self.status.acked += u64::from(self.window.settle(number));
     }
 
     /// The server will never take a document: it becomes a dead letter.
-    pub(super) fn reject(&mut self, sink: &'static str, number: u64, why: &str) {
+    pub(super) fn reject(&mut self, sink: &'static str, number: Ticket, why: &str) {
         let Some(document) = self.window.get(number).cloned() else { return };
         tracing::warn!(sink, why, "a document was rejected; it is in dead-letter.ndjson");
         write_rejected(document.bytes(), sink, why, self.letters.entry(number).or_default());

@@ -1,5 +1,6 @@
 //! The state file: keys and values, what was written so far, what has to be told still.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Damaged, decode, encode};
 
-use crate::engine::FileEnd;
+use crate::engine::{FileEnd, Progress};
 
 use super::journal::End;
 use super::reader::Reader;
@@ -84,6 +85,8 @@ pub struct Left {
     pub told: [Vec<u8>; 3],
     /// Where the journal ends.
     pub journal: End,
+    /// How far each sink beyond this machine has come, by name.
+    pub sinks: BTreeMap<String, Progress>,
 }
 
 /// Is shown a key with its value, and may say that it is none.

@@ -1,6 +1,7 @@
 //! The daemon put together: what lasts, what is followed, where documents go.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,19 +10,21 @@ use std::thread;
 use std::time::Duration;
 
 use crate::base::clock::since_1970;
+use crate::base::hash::Id;
 use crate::config::Plan;
 use crate::engine::{
-    Applier, Commit, Core, Failure, LastingSink, LiveLane, Meters, Pace, Status, Store,
-    follow as follow_lanes,
+    Applier, Commit, Core, Ends, Failure, LastingSink, LiveLane, Meters, Pace, Progress,
+    SinkStatus, SpoolStatus, Status, Store, follow as follow_lanes,
 };
 use crate::record::{Lane, Log};
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::kafka::Kafka;
 use crate::sink::live::{self, Events, Outbox, Rotation, Settled};
-use crate::sink::{CannotConfigure, CannotOpen as CannotWrite, Network};
+use crate::sink::{CannotConfigure, CannotOpen as CannotWrite, MakeAgain, Network, spool};
 use crate::state::{self, Journal, Left, Reader, Record, State};
 use crate::tail::{Board, LaneTail, Scanner, Sources};
 
+use super::again::make_again;
 use super::{core, owner, parsers, worker};
 
 /// Why the daemon cannot start.
@@ -36,6 +39,15 @@ pub enum CannotStart {
     /// A sink cannot be made of the configuration.
     #[error(transparent)]
     Sink(#[from] CannotConfigure),
+    /// A spool cannot be used.
+    #[error("cannot use the spool in {0}: {1}")]
+    Spool(std::path::PathBuf, io::Error),
+    /// A sink that is configured no longer lacks documents.
+    #[error(
+        "the sink {0} is not configured any more and lacks {1} documents that are kept for it: \
+         configure it again, or start once with --retire-sink {0}, which discards them"
+    )]
+    Retired(String, u64),
     /// The journal cannot be written.
     #[error("cannot use the journal in {0}: {1}")]
     Journal(std::path::PathBuf, io::Error),
@@ -51,10 +63,17 @@ pub struct Daemon {
     started: u64,
 }
 
+/// What somebody who starts it agrees to.
+#[derive(Clone, Debug, Default)]
+pub struct Agreed {
+    /// A state of another `sensor.id` is taken over.
+    pub accepts_sensor_id: bool,
+    /// Sinks that are given up, with what they lack.
+    pub retired: Vec<String>,
+}
+
 /// Bytes of input between two commits, at most.
 const COMMIT_BYTES: u64 = 64 << 20;
-/// What sinks get to take the alerts and risk of the last commit.
-const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// A lane not heard for so long holds nobody back.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 
@@ -62,8 +81,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Says what stands in the way.
-pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> {
-    let state = State::open(&plan.state, &owner(plan), accept_sensor_id)?;
+pub fn open(plan: &Plan, agreed: &Agreed) -> Result<Daemon, CannotStart> {
+    let state = State::open(&plan.state, &owner(plan), agreed.accepts_sensor_id)?;
     let mut left = match state.left()? {
         Some(left) => left,
         None => begin(&state)?,
@@ -77,6 +96,9 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
     applier.allow(plan.allow.clone());
     forget(&state, &board, &left)?;
     let networks = networks(plan)?;
+    retire(plan, &networks, &mut left, agreed)?;
+    let known = std::mem::take(&mut left.sinks);
+    left.sinks = attach(plan, &networks, &known)?;
     // Dead letters stay with the state, wherever the others go.
     let had_outputs = left.sequence > 0;
     let is_known = had_outputs && left.outputs == plan.ndjson;
@@ -92,19 +114,94 @@ pub fn open(plan: &Plan, accept_sensor_id: bool) -> Result<Daemon, CannotStart> 
     let failed = |error| CannotStart::Journal(journal.clone(), error);
     let journal = Journal::open(&journal, left.journal, plan.journal_max).map_err(failed)?;
     let here = || plan.ndjson.clone().unwrap_or_else(|| plan.state.clone());
-    if !is_known {
+    if !is_known || left.sinks != known {
         // Before anything is written there, so that a crash leaves nothing that nobody knows of.
         let settled = events.cut().and_then(|cut| outbox.settle(&cut));
-        left.ends = settled.map_err(|e| CannotWrite::Io(here(), e))?.ends;
+        let settled = settled.map_err(|e| CannotWrite::Io(here(), e))?;
+        (left.ends, left.sinks) = (settled.ends, settled.sinks);
+        left.told[2].extend(settled.letters);
         left.sequence += 1;
         let record = Record { keys: Vec::new(), left: left.clone() };
         state.commit(&record).map_err(|e| state::CannotOpen::Io(plan.state.clone(), e))?;
     }
     let told = std::mem::take(&mut left.told);
-    outbox.tell(&told).map_err(|e| CannotWrite::Io(here(), e))?;
+    outbox.tell(&told, &left.sinks).map_err(|e| CannotWrite::Io(here(), e))?;
     let started = u64::try_from(left.started / 1_000_000).unwrap_or_default();
     let keeper = Keeper { state, journal, outbox, left };
     Ok(Daemon { applier, board, events, keeper, networks, started })
+}
+
+/// Forgets sinks that are configured no longer.
+fn retire(
+    plan: &Plan,
+    networks: &[Arc<dyn Network>],
+    left: &mut Left,
+    agreed: &Agreed,
+) -> Result<(), CannotStart> {
+    let is_on = |name: &str| networks.iter().any(|network| network.name() == name);
+    let gone = left.sinks.extract_if(.., |name, _| !is_on(name));
+    for (name, progress) in gone {
+        let pairs = progress.handed.iter().zip(progress.cursors);
+        let lacks: u64 = pairs.map(|(handed, cursor)| handed - cursor).sum();
+        let directory = spool::directory(&plan.state, &name);
+        if lacks > 0 && !agreed.retired.contains(&name) {
+            return Err(CannotStart::Retired(name, lacks));
+        }
+        match fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(CannotStart::Spool(directory, error));
+            }
+            _ => tracing::info!(sink = name, lacks, "given up: it is not configured any more"),
+        }
+    }
+    Ok(())
+}
+
+/// Gives every sink its spool; how far each has come.
+fn attach(
+    plan: &Plan,
+    networks: &[Arc<dyn Network>],
+    known: &BTreeMap<String, Progress>,
+) -> Result<BTreeMap<String, Progress>, CannotStart> {
+    let has_others = networks.len() + usize::from(plan.ndjson.is_some()) > 1;
+    let asked = Arc::new(plan.clone());
+    let again: Arc<MakeAgain> = Arc::new(move |ids: &[Id]| make_again(&asked, ids));
+    let mut sinks = BTreeMap::new();
+    for network in networks {
+        let name = network.name();
+        let Some(bound) = plan.spools.get(name) else { continue };
+        let directory = spool::directory(&plan.state, name);
+        let known = known.get(name);
+        let progress = network
+            .shared()
+            .attach(&directory, *bound, known, has_others, Arc::clone(&again))
+            .map_err(|error| CannotStart::Spool(directory, error))?;
+        tell_bound(name, &network.shared().status());
+        sinks.insert(name.to_owned(), progress);
+    }
+    Ok(sinks)
+}
+
+/// Says how long a sink may be away.
+fn tell_bound(sink: &str, status: &SinkStatus) {
+    let SpoolStatus { bytes, bytes_max, rate, packed, .. } = status.spool;
+    if status.lag > 0 {
+        tracing::info!(sink, documents = status.lag, bytes, "the spool has what it lacks");
+    }
+    match status.spool.lasts() {
+        Some(lasts) => {
+            let hours = lasts.as_secs_f64() / 3600.0;
+            tracing::info!(
+                sink,
+                "it may be away for {hours:.1} h: spool_max is {bytes_max} bytes, {rate} bytes a \
+                 second came lately, of which {packed} in 1,000 are left when packed"
+            );
+        }
+        None => tracing::info!(
+            sink,
+            "how long it may be away is known once documents came: spool_max is {bytes_max} bytes"
+        ),
+    }
 }
 
 /// Contents that are remembered: years of a busy sensor's files.
@@ -157,10 +254,11 @@ impl Daemon {
     pub fn run(
         self,
         plan: &Plan,
-        stop: &AtomicBool,
+        stop: &Arc<AtomicBool>,
         watch: &mut dyn FnMut(&mut Applier, Status),
     ) -> Result<Applier, Failure> {
-        let Self { mut applier, board, events, keeper, networks, started } = self;
+        let Self { mut applier, board, events, mut keeper, networks, started } = self;
+        keeper.outbox.until(Arc::clone(stop));
         let settings = parsers(plan);
         let mut to_lanes = BTreeMap::new();
         let mut lanes = Vec::new();
@@ -194,7 +292,8 @@ impl Daemon {
             let builder = thread::Builder::new().name("scan".to_owned());
             let scan = builder.spawn_scoped(scope, || scanner.run(stop));
             let scan = scan.map_err(|error| Failure::Thread(format!("scan: {error}")))?;
-            let ends: (Box<dyn LastingSink>, Box<dyn Store>) = (Box::new(events), Box::new(keeper));
+            let gate = Box::new(keeper.outbox.room());
+            let ends = Ends { sink: Box::new(events), store: Box::new(keeper), gate };
             let mut watch = |applier: &mut Applier, meters: &Meters| {
                 let status = status(applier, meters, &board, &networks);
                 watch(applier, status);
@@ -204,15 +303,6 @@ impl Daemon {
             scan.join().map_err(|_| Failure::Thread("scan".to_owned()))?;
             done
         })?;
-        // What the last commit told: the next start tells it again where this is too short.
-        for network in &networks {
-            if !network.shared().settled_within(TOLD_WITHIN) {
-                tracing::warn!(
-                    sink = network.name(),
-                    "it lacks the last alerts until the next start"
-                );
-            }
-        }
         Ok(applier)
     }
 }
@@ -267,7 +357,7 @@ struct Keeper {
 impl Store for Keeper {
     fn commit(&mut self, commit: Commit) -> io::Result<()> {
         let Commit { changed, cut } = commit;
-        let Settled { ends, letters } = self.outbox.settle(&cut)?;
+        let Settled { ends, letters, sinks } = self.outbox.settle(&cut)?;
         let journal = match changed.steps.as_slice() {
             [] => self.left.journal,
             steps => self.journal.append(steps, &self.state)?,
@@ -277,12 +367,13 @@ impl Store for Keeper {
             ends,
             told: [changed.alerts, changed.risk, letters],
             journal,
+            sinks,
             ..self.left.clone()
         };
         let record = Record { keys: changed.keys, left };
         self.state.commit(&record)?;
         self.left = record.left;
-        self.outbox.tell(&self.left.told)
+        self.outbox.tell(&self.left.told, &self.left.sinks)
     }
 }
 
@@ -320,7 +411,7 @@ mod tests {
             let all = names.iter().map(|name| fs::read_to_string(directory.join(name)).unwrap());
             (all.collect::<String>(), names.len() - 1)
         };
-        let Daemon { mut events, mut keeper, .. } = open(&plan, false).unwrap();
+        let Daemon { mut events, mut keeper, .. } = open(&plan, &Agreed::default()).unwrap();
         let changed = |n: usize| Changed {
             keys: Vec::new(),
             alerts: format!("alert {n}\n").into_bytes(),
@@ -348,11 +439,11 @@ mod tests {
             keeper.state.commit(&Record { keys, left: left.clone() }).unwrap();
         }
         if steps >= 5 {
-            keeper.outbox.tell(&left.told).unwrap();
+            keeper.outbox.tell(&left.told, &left.sinks).unwrap();
         }
         drop((events, keeper));
         for _ in 0..2 {
-            drop(open(&plan, false).unwrap());
+            drop(open(&plan, &Agreed::default()).unwrap());
             let stands = steps >= 4;
             let expected = |what: &str| match stands {
                 true => format!("{what} 1\n{what} 2\n"),
@@ -379,7 +470,7 @@ mod tests {
         fs::create_dir_all(&with.state).unwrap();
         fs::write(&path, "of a state that is gone\n").unwrap();
         for plan in [&without, &without, &with, &without] {
-            let Daemon { mut events, .. } = open(plan, false).unwrap();
+            let Daemon { mut events, .. } = open(plan, &Agreed::default()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "of a state that is gone\n");
             // No commit knows it: its line will be read again.
             events.write(Kind::DeadLetter, b"too early\n").unwrap();

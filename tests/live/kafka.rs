@@ -96,38 +96,98 @@ fn a_real_kafka_has_what_the_files_have_whenever_the_daemon_was_killed() {
     check(&crate::services::kafka());
 }
 
+fn wait(daemon: &Daemon, what: &dyn Fn(&Daemon) -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !what(daemon) {
+        assert!(Instant::now() < until, "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port where nobody listens, and nobody else will.
+struct Nobody(std::net::TcpListener);
+
+impl Nobody {
+    fn new() -> Self {
+        // It is bound, and answers nothing.
+        Self(std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn args(&self) -> Vec<String> {
+        let brokers = format!("sink.kafka.brokers=[\"{}\"]", self.0.local_addr().unwrap());
+        vec!["--set".to_owned(), brokers]
+    }
+}
+
+fn lag(daemon: &Daemon) -> f64 {
+    daemon.metrics().get("sink_lag_records{sink=\"kafka\"}")
+}
+
+/// Everything is read, told and committed while no broker is there, and waits in the spool: also for
+/// another start.
 #[test]
-fn without_a_broker_files_go_on_and_nothing_is_committed() {
+fn f03_stopped_without_a_broker_and_started_again() {
     let place = TempDir::new().unwrap();
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.broker_down(1).unwrap();
+    let nobody = Nobody::new();
     let mut daemon = Daemon::new(place.path());
+    daemon.args = nobody.args();
+    let (conns, _) = risky(500);
+    let log = place.path().join("conn.log");
+    fs::write(&log, crate::common::conn(&[]) + &conns[..400].concat()).unwrap();
+    daemon.start();
+    wait(&daemon, &|daemon| daemon.metrics().sum("records_total") == 400.0);
+    let alerts = daemon.lines("alerts.ndjson").len();
+    assert!(alerts > 0, "{alerts}");
+    assert_eq!(daemon.metrics().get("sink_up{sink=\"kafka\"}"), 0.0);
+    assert!(daemon.metrics().get("spool_bytes{sink=\"kafka\"}") > 0.0);
+    assert!(lag(&daemon) >= 400.0);
+    assert_eq!(daemon.get("/readyz").code, 200, "what it lacks is kept for it");
+    let begun = Instant::now();
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    append(&log, conns[400..].concat().as_bytes());
+    let cluster = MockCluster::new(1).unwrap();
     let brokers = cluster.bootstrap_servers();
     daemon.args = ["--set".to_owned(), format!("sink.kafka.brokers=[{brokers:?}]")].to_vec();
-    let (conns, _) = risky(500);
+    daemon.start();
+    wait(&daemon, &|daemon| daemon.metrics().sum("records_total") == 500.0);
+    wait(&daemon, &|daemon| lag(daemon) == 0.0);
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    for kind in ["events", "alerts", "risk"] {
+        let sent = topic(&brokers, &format!("zeek-ueba.{kind}"));
+        let wrote = daemon.lines(&format!("{kind}.ndjson"));
+        assert_eq!(sent.len(), wrote.len(), "{kind}");
+        assert!(sent.values().all(|copies| copies.len() == 1), "{kind}");
+    }
+    let left = fs::read_dir(daemon.state.join("spool/kafka")).unwrap().count();
+    assert_eq!(left, 0, "what has arrived is not kept");
+}
+
+/// A sink that is not configured any more is given up only where somebody says so.
+#[test]
+fn f51_a_sink_that_is_removed() {
+    let place = TempDir::new().unwrap();
+    let mut daemon = Daemon::new(place.path());
+    daemon.args = ["--set", "sink.kafka.brokers=[\"127.0.0.1:1\"]"].map(str::to_owned).to_vec();
+    let (conns, _) = risky(50);
     fs::write(place.path().join("conn.log"), crate::common::conn(&[]) + &conns.concat()).unwrap();
     daemon.start();
-    let wait = |daemon: &Daemon, what: &dyn Fn(&Daemon) -> bool| {
-        let until = Instant::now() + PATIENCE;
-        while !what(daemon) {
-            assert!(Instant::now() < until, "{}", daemon.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    wait(&daemon, &|daemon| daemon.lines("events.ndjson").len() == 500);
-    assert_eq!(daemon.lines("alerts.ndjson").len(), 0, "alerts leave with their commit");
-    wait(&daemon, &|daemon| daemon.metrics().get("sink_lag_records{sink=\"kafka\"}") > 0.0);
-    assert_eq!(daemon.metrics().get("sink_up{sink=\"kafka\"}"), 0.0);
-    assert_eq!(daemon.metrics().sum("records_total"), 0.0, "not committed");
-    assert_eq!(daemon.get("/readyz").code, 503);
-    // In bounded time, and what is not there yet is read again.
+    wait(&daemon, &|daemon| daemon.metrics().sum("records_total") == 50.0);
     assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    let with = std::mem::take(&mut daemon.args);
+    assert_eq!(daemon.refused(), (Some(78), true), "{}", daemon.log());
+    assert!(daemon.log().contains("--retire-sink kafka"), "{}", daemon.log());
+    daemon.args = with.clone();
     daemon.start();
-    cluster.broker_up(1).unwrap();
-    wait(&daemon, &|daemon| daemon.metrics().sum("records_total") == 500.0);
-    wait(&daemon, &|daemon| daemon.get("/readyz").code == 200);
-    assert_eq!(daemon.lines("events.ndjson").len(), 500);
-    assert_eq!(topic(&brokers, "zeek-ueba.events").len(), 500);
+    assert!(lag(&daemon) >= 50.0);
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    daemon.args = vec!["--retire-sink".to_owned(), "kafka".to_owned()];
+    daemon.start();
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    assert!(!daemon.state.join("spool/kafka").exists());
+    daemon.args = with;
+    daemon.start();
+    assert_eq!(lag(&daemon), 0.0, "it begins anew");
 }
 
 #[test]
@@ -175,14 +235,12 @@ fn a_topic_that_is_deleted_and_made_again_gets_what_comes() {
 #[test]
 fn a_pause_for_a_sink_is_seen_as_lag() {
     let place = TempDir::new().unwrap();
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.broker_down(1).unwrap();
     let mut daemon = Daemon::new(place.path());
-    let brokers = cluster.bootstrap_servers();
-    let sets =
-        [format!("sink.kafka.brokers=[{brokers:?}]"), "sink.kafka.window=\"1MiB\"".to_owned()];
-    daemon.args = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]).collect();
-    let (conns, _) = risky(20_000);
+    daemon.args = Nobody::new().args();
+    for set in ["sink.kafka.window=\"1MiB\"", "sink.kafka.spool_max=\"1MiB\""] {
+        daemon.args.extend(["--set".to_owned(), set.to_owned()]);
+    }
+    let (conns, _) = risky(120_000);
     fs::write(place.path().join("conn.log"), crate::common::conn(&[]) + &conns.concat()).unwrap();
     daemon.start();
     let lag = |daemon: &Daemon| daemon.metrics().get("source_lag_seconds{log=\"conn\"}");
@@ -191,11 +249,20 @@ fn a_pause_for_a_sink_is_seen_as_lag() {
         assert!(Instant::now() < until, "{}", lag(&daemon));
         std::thread::sleep(Duration::from_millis(50));
     }
-    cluster.broker_up(1).unwrap();
-    while lag(&daemon) > 0.0 {
-        assert!(Instant::now() < until, "{}", lag(&daemon));
+    assert_eq!(daemon.metrics().get("spool_full{sink=\"kafka\"}"), 1.0);
+    assert_eq!(daemon.get("/readyz").code, 503);
+    let begun = Instant::now();
+    assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
+    assert!(begun.elapsed() < Duration::from_secs(10), "also while it is full");
+    let cluster = MockCluster::new(1).unwrap();
+    daemon.args[1] = format!("sink.kafka.brokers=[{:?}]", cluster.bootstrap_servers());
+    daemon.start();
+    let rows = |daemon: &Daemon| daemon.metrics().sum("records_total");
+    while rows(&daemon) < 120_000.0 || super::kafka::lag(&daemon) > 0.0 {
+        assert!(Instant::now() < until + PATIENCE, "{} {}", rows(&daemon), daemon.log());
         std::thread::sleep(Duration::from_millis(50));
     }
+    assert_eq!(lag(&daemon), 0.0);
 }
 
 #[test]

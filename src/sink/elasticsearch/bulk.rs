@@ -17,7 +17,7 @@ use crate::engine::Kind;
 
 use super::client::Reply;
 use super::{Layout, Settings};
-use crate::sink::window::Document;
+use crate::sink::window::{Document, Ticket};
 
 /// What is asked; of the answer only what is looked at.
 pub(super) const PATH: &str = concat!(
@@ -77,7 +77,7 @@ pub(super) enum Operation {
 }
 
 /// One action of a request: which document, and what is done.
-pub(super) type Action = (u64, Operation);
+pub(super) type Action = (Ticket, Operation);
 
 /// Writes requests, one after the other.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Writer {
     }
 
     /// Begins a new request, with these documents; those that are none of this program come back.
-    pub(super) fn write(&mut self, documents: &[(u64, Document)]) -> Vec<u64> {
+    pub(super) fn write(&mut self, documents: &[(Ticket, Document)]) -> Vec<Ticket> {
         self.text.clear();
         self.actions.clear();
         let mut strange = Vec::new();
@@ -116,7 +116,7 @@ impl Writer {
         strange
     }
 
-    fn document(&mut self, number: u64, document: &Document, parts: &Parts<'_>) {
+    fn document(&mut self, number: Ticket, document: &Document, parts: &Parts<'_>) {
         let out = &mut self.text;
         out.extend_from_slice(b"{\"create\":{\"_index\":\"");
         self.targets.index(document.kind, parts, out);
@@ -169,7 +169,7 @@ impl Writer {
     pub(super) fn outcomes<'a>(
         &'a self,
         outcomes: &'a [Outcome],
-    ) -> impl Iterator<Item = (u64, &'a Outcome)> {
+    ) -> impl Iterator<Item = (Ticket, &'a Outcome)> {
         let mut both = self.actions.iter().zip(outcomes).peekable();
         std::iter::from_fn(move || {
             let (&(number, _), mut worst) = both.next()?;
@@ -345,7 +345,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sink::window::Window;
+    use crate::sink::window::{Window, ticket};
 
     const EVENT: &str = r#"{"@timestamp":"2018-03-24T17:15:20.865716Z","event":{"id":"9f","kind":"event","dataset":"zeek.dns"},"ueba":{"scores":{}}}"#;
     const FAR: &str = r#"{"@timestamp":"0001-01-01T00:00:00.000000Z","event":{"id":"9f","kind":"event","dataset":"zeek.dns","created":"2018-03-24T17:15:20.865716Z"},"ueba":{"scores":{}}}"#;
@@ -356,7 +356,7 @@ mod tests {
         let targets = Targets { prefix: "z".to_owned(), layout };
         let mut window = Window::new(1 << 20);
         for (kind, document) in documents {
-            window.push(*kind, format!("{document}\n").as_bytes());
+            window.push(*kind, format!("{document}\n").into_bytes(), None);
         }
         let mut writer = Writer::new(targets, false);
         let strange = writer.write(&window.take(usize::MAX, usize::MAX));
@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn compressed_requests_are_the_same_requests() {
         let mut window = Window::new(1 << 20);
-        window.push(Kind::Event, format!("{EVENT}\nnot ours\n").as_bytes());
+        window.push(Kind::Event, format!("{EVENT}\nnot ours\n").into_bytes(), None);
         let documents = window.take(usize::MAX, usize::MAX);
         let targets = Targets { prefix: "z".to_owned(), layout: Layout::Daily };
         let mut writer = Writer::new(targets, true);
@@ -488,9 +488,10 @@ mod tests {
     fn a_document_stands_as_its_worst_action() {
         let writer = writer(Layout::Daily, &[(Kind::Risk, RISK), (Kind::Event, EVENT)]);
         let (again, done) = (Outcome::Again("x".to_owned()), Outcome::Done);
-        let outcomes = [done, again.clone(), Outcome::Known];
+        let outcomes = [Outcome::Known, done, again.clone()];
         let found: Vec<_> = writer.outcomes(&outcomes).collect();
-        assert_eq!(found, [(0, &again), (1, &Outcome::Known)]);
+        let risk = ticket(Kind::Risk as usize, 0);
+        assert_eq!(found, [(0, &Outcome::Known), (risk, &again)]);
     }
 
     proptest! {

@@ -26,7 +26,7 @@ use self::bulk::{Answer, Outcome, Targets, Writer};
 use self::client::{Client, Question};
 use super::network::{CannotConfigure, Network, Shared};
 use super::secret::Secret;
-use super::window::Document;
+use super::window::{Document, Ticket};
 
 /// Where events, alerts and risk go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,8 @@ pub struct Elasticsearch {
     threads: Vec<JoinHandle<()>>,
 }
 
-const NAME: &str = "elasticsearch";
+/// Its name in the configuration and in metrics.
+pub const NAME: &str = "elasticsearch";
 
 /// Documents in one request, at most.
 const AT_ONCE: usize = 10_000;
@@ -140,7 +141,7 @@ impl Network for Elasticsearch {
         NAME
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
@@ -235,7 +236,7 @@ impl Worker {
     }
 
     /// What is to be sent next; nothing when there is an end.
-    fn next(&self) -> Option<Vec<(u64, Document)>> {
+    fn next(&self) -> Option<Vec<(Ticket, Document)>> {
         let mut inner = self.shared.lock();
         loop {
             if inner.is_closed {
@@ -254,7 +255,7 @@ impl Worker {
     }
 
     /// Sends documents until a server has answered for them.
-    fn send(&self, writer: &mut Writer, documents: &[(u64, Document)]) -> Sent {
+    fn send(&self, writer: &mut Writer, documents: &[(Ticket, Document)]) -> Sent {
         let strange = writer.write(documents);
         if !strange.is_empty() {
             let mut inner = self.shared.lock();

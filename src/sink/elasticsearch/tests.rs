@@ -179,10 +179,10 @@ fn check(
     let sink = Elasticsearch::start(settings).unwrap();
     for first in (0..count).step_by(block) {
         let block: String = (first..count.min(first + block)).map(document).collect();
-        sink.shared().send(Kind::Event, block.as_bytes());
+        sink.shared().send(Kind::Event, block.as_bytes()).unwrap();
     }
-    sink.shared().settled(count as u64);
-    let letters = String::from_utf8(sink.shared().take_letters(u64::MAX)).unwrap();
+    sink.shared().settled(&[count as u64, 0, 0]);
+    let letters = String::from_utf8(sink.shared().take_letters(&[(1 << 62) - 1; 3])).unwrap();
     let letters = letters.lines().map(|line| {
         let letter: Value = serde_json::from_str(line).unwrap();
         assert_eq!(

@@ -21,11 +21,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, Pur
 use rdkafka::{ClientContext, Statistics};
 
 use crate::document::Parts;
-use crate::engine::Kind;
+use crate::engine::{Kind, Marks};
 
 use super::network::{CannotConfigure, Network, Shared};
 use super::secret::{Secret, from_environment, variable};
-use super::window::Document;
+use super::window::{Document, Ticket};
 
 /// What the configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,8 @@ pub struct Kafka {
     thread: Option<JoinHandle<()>>,
 }
 
-const NAME: &str = "kafka";
+/// Its name in the configuration and in metrics.
+pub const NAME: &str = "kafka";
 
 /// What a user must not change.
 const OURS: [&str; 6] = [
@@ -110,7 +111,7 @@ impl Network for Kafka {
         NAME
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }
@@ -211,8 +212,8 @@ struct Context {
 
 #[derive(Default)]
 struct Reports {
-    acknowledged: Vec<u64>,
-    rejected: Vec<(u64, String)>,
+    acknowledged: Vec<Ticket>,
+    rejected: Vec<(Ticket, String)>,
     /// Why something has to be sent again.
     trouble: Option<Trouble>,
 }
@@ -338,13 +339,13 @@ impl Sender {
     fn run(self, first: Producing) {
         let mut producer = Some(first);
         // Documents before this number are sent one by one.
-        let mut alone = 0;
+        let mut alone = Marks::default();
         loop {
-            let is_alone = self.shared.lock().window.cursor() < alone;
+            let is_alone = !self.shared.lock().window.has_passed(&alone);
             let made = producer.take().map_or_else(|| self.producer(is_alone), Ok);
             let trouble = match made {
                 Ok(producer) => {
-                    let trouble = self.drive(&producer, alone);
+                    let trouble = self.drive(&producer, &alone);
                     // What has arrived has arrived; of the rest it has nothing more to say.
                     producer.purge(PurgeConfig::default().queue().inflight());
                     drop(producer.flush(PAUSE));
@@ -361,7 +362,7 @@ impl Sender {
             match trouble {
                 None => return,
                 Some(Trouble::Over) => {}
-                Some(Trouble::Spoilt) => alone = inner.window.end(),
+                Some(Trouble::Spoilt) => alone = inner.window.ends(),
                 Some(Trouble::Later(why)) => {
                     inner.status.is_up = false;
                     tracing::warn!(sink = NAME, why, "not taken; sent again by a fresh producer");
@@ -372,7 +373,7 @@ impl Sender {
     }
 
     /// Sends what there is, until something has to be sent again (why), or there is an end.
-    fn drive(&self, producer: &Producing, alone: u64) -> Option<Trouble> {
+    fn drive(&self, producer: &Producing, alone: &Marks) -> Option<Trouble> {
         let is_alone = producer.context().is_alone;
         loop {
             for (number, document) in self.next(producer)? {
@@ -383,14 +384,14 @@ impl Sender {
             if let Some(trouble) = hear(producer) {
                 return Some(trouble);
             }
-            if is_alone && self.shared.lock().window.cursor() >= alone {
+            if is_alone && self.shared.lock().window.has_passed(alone) {
                 return Some(Trouble::Over);
             }
         }
     }
 
     /// What is to be handed over next, soon: perhaps nothing. `None` at the end.
-    fn next(&self, producer: &Producing) -> Option<Vec<(u64, Document)>> {
+    fn next(&self, producer: &Producing) -> Option<Vec<(Ticket, Document)>> {
         let mut inner = self.shared.lock();
         if inner.window.waiting() == 0 && !inner.is_closed {
             let wait = if producer.in_flight_count() > 0 { HEAR } else { IDLE };
@@ -403,7 +404,7 @@ impl Sender {
     fn send(
         &self,
         producer: &Producing,
-        number: u64,
+        number: Ticket,
         document: &Document,
     ) -> Result<(), Option<Trouble>> {
         let Some(parts) = Parts::of(document.bytes()) else {

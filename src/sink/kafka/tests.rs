@@ -67,11 +67,11 @@ fn check(
     trouble(&cluster);
     let kafka = Kafka::start(settings(&cluster.bootstrap_servers())).unwrap();
     for n in (0..count).step_by(100) {
-        kafka.shared().send(Kind::Event, &documents(n..count.min(n + 100), 10));
+        kafka.shared().send(Kind::Event, &documents(n..count.min(n + 100), 10)).unwrap();
     }
     std::thread::sleep(Duration::from_millis(300));
     cure(&cluster);
-    kafka.shared().settled(u64::from(count));
+    kafka.shared().settled(&[u64::from(count), 0, 0]);
     let found = consumed(&cluster.bootstrap_servers(), count as usize);
     let ids: BTreeSet<&String> = found.iter().map(|(id, _)| id).collect();
     assert_eq!(ids.len(), count as usize, "of {}", found.len());
@@ -79,7 +79,7 @@ fn check(
         let n = u32::from_str_radix(id, 16).unwrap();
         assert_eq!(*key, format!("host:10.0.0.{}", n % 7));
     }
-    assert!(kafka.shared().take_letters(u64::MAX).is_empty());
+    assert!(kafka.shared().take_letters(&[(1 << 62) - 1; 3]).is_empty());
     // It says every second what it sent.
     std::thread::sleep(Duration::from_millis(1200));
     let status = kafka.shared().status();
@@ -131,14 +131,14 @@ fn a_document_that_no_broker_takes_becomes_a_dead_letter_and_the_rest_goes_on() 
     let mut settings = settings(&cluster.bootstrap_servers());
     settings.options.insert("message.max.bytes".to_owned(), "2000".to_owned());
     let kafka = Kafka::start(settings).unwrap();
-    kafka.shared().send(Kind::Event, &documents(0..10, 10));
-    kafka.shared().send(Kind::Event, &documents(10..11, 5000));
-    kafka.shared().send(Kind::Event, b"not a document\n");
-    kafka.shared().send(Kind::Event, &documents(11..20, 10));
-    kafka.shared().settled(21);
+    kafka.shared().send(Kind::Event, &documents(0..10, 10)).unwrap();
+    kafka.shared().send(Kind::Event, &documents(10..11, 5000)).unwrap();
+    kafka.shared().send(Kind::Event, b"not a document\n").unwrap();
+    kafka.shared().send(Kind::Event, &documents(11..20, 10)).unwrap();
+    kafka.shared().settled(&[21, 0, 0]);
     assert_eq!(consumed(&cluster.bootstrap_servers(), 19).len(), 19);
     // The next commit may be cut between them.
-    let letters = [10, 11, 12, 21].map(|number| kafka.shared().take_letters(number));
+    let letters = [10, 11, 12, 21].map(|number| kafka.shared().take_letters(&[number, 0, 0]));
     assert_eq!(letters.each_ref().map(|it| it.is_empty()), [true, false, false, true]);
     let letters = String::from_utf8(letters.concat()).unwrap();
     let letters: Vec<serde_json::Value> =
@@ -162,12 +162,12 @@ fn what_a_broker_refuses_for_the_sake_of_one_is_sent_one_by_one() {
     let mut settings = settings(&cluster.bootstrap_servers());
     settings.options.insert("linger.ms".to_owned(), "200".to_owned());
     let kafka = Kafka::start(settings).unwrap();
-    kafka.shared().send(Kind::Event, &documents(0..50, 10));
-    kafka.shared().settled(50);
+    kafka.shared().send(Kind::Event, &documents(0..50, 10)).unwrap();
+    kafka.shared().settled(&[50, 0, 0]);
     let status = kafka.shared().status();
     assert_eq!((status.rejected, status.acked, status.lag), (1, 49, 0));
-    kafka.shared().send(Kind::Event, &documents(50..100, 10));
-    kafka.shared().settled(100);
+    kafka.shared().send(Kind::Event, &documents(50..100, 10)).unwrap();
+    kafka.shared().settled(&[100, 0, 0]);
     assert_eq!(consumed(&cluster.bootstrap_servers(), 99).len(), 99);
 }
 
@@ -181,7 +181,7 @@ fn the_window_holds_back_who_sends_and_lets_go_when_it_is_over() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..100 {
-                kafka.shared().send(Kind::Event, &documents(n * 20..n * 20 + 20, 2000));
+                kafka.shared().send(Kind::Event, &documents(n * 20..n * 20 + 20, 2000)).unwrap();
                 sent.store(n + 1, Ordering::Relaxed);
             }
         });
@@ -192,7 +192,7 @@ fn the_window_holds_back_who_sends_and_lets_go_when_it_is_over() {
         assert!(!kafka.shared().status().is_up);
         cluster.broker_up(1).unwrap();
     });
-    kafka.shared().settled(2000);
+    kafka.shared().settled(&[2000, 0, 0]);
     assert_eq!(sent.load(Ordering::Relaxed), 100);
 }
 
