@@ -26,6 +26,9 @@ mod host;
 mod kafka;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod letters;
+#[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod machine;
 mod recordings;
 mod reload;
@@ -199,7 +202,7 @@ impl Daemon {
             let paths = entries.map(|entry| entry.unwrap().path());
             let is_ours = |path: &PathBuf| {
                 let found = path.file_name().unwrap().to_str().unwrap();
-                found.starts_with(stem) && found != name
+                found.starts_with(stem) && found.ends_with("ndjson") && found != name
             };
             let mut paths: Vec<PathBuf> = paths.filter(is_ours).collect();
             paths.sort_unstable();

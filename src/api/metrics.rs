@@ -13,7 +13,9 @@ use prometheus::proto::{
 };
 
 use crate::base::clock::now;
-use crate::engine::{BOUNDS_US, Counts, Files, Histogram, SinkStatus, SpoolStatus, Status};
+use crate::engine::{
+    BOUNDS_US, Counts, Files, Histogram, LettersStatus, SinkStatus, SpoolStatus, Status,
+};
 use crate::record::Lane;
 
 use super::process;
@@ -29,6 +31,7 @@ pub(super) fn text(status: &Status) -> Option<String> {
     sources(&mut families, status);
     sinks(&mut families, status);
     spools(&mut families, status);
+    letters(&mut families, status);
     times(&mut families, status);
     let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("ZEEK_UEBA_COMMIT"))];
     families.gauge("build_info", "1, with what the program was built from", [(&version[..], 1.0)]);
@@ -167,6 +170,18 @@ fn sinks(families: &mut Families, status: &Status) {
     families.gauge("sink_lag_seconds", help, all(|it| it.oldest.as_secs_f64()));
     let help = "Documents that the server will never take; they are in dead-letter.ndjson";
     families.counter("dead_letters_total", help, rejected);
+}
+
+/// How the dead letters stand.
+fn letters(families: &mut Families, status: &Status) {
+    let LettersStatus { bytes, bytes_max, dropped, is_full } = status.letters;
+    let mut gauge = |name: &str, help: &str, value: f64| families.gauge(name, help, [([], value)]);
+    gauge("dead_letter_bytes", "Bytes of dead-letter.ndjson", bytes as f64);
+    gauge("dead_letter_max_bytes", "Bytes that it may have", bytes_max as f64);
+    let help = "Whether dead letters wait for room: nothing is read meanwhile";
+    gauge("dead_letters_full", help, f64::from(u8::from(is_full)));
+    let help = "Dead letters that had to go to make room, as configured";
+    families.counter("dead_letters_dropped_total", help, [([], dropped as f64)]);
 }
 
 /// What sinks lack, on disk.

@@ -72,6 +72,9 @@ impl Shared {
         if let Some((sink, _)) = status.sinks.iter().find(|(_, it)| it.spool.is_full) {
             return Some(format!("the spool of {sink} is full"));
         }
+        if status.letters.is_full {
+            return Some("dead letters find no room".to_owned());
+        }
         if age > COMMIT_AGE_MAX {
             return Some(format!("the last commit is {} s old", age.as_secs()));
         }
@@ -184,6 +187,7 @@ mod tests {
             files: Default::default(),
             roots: 0,
             sinks: Default::default(),
+            letters: Default::default(),
         }
     }
 

@@ -46,6 +46,9 @@ pub enum Command {
     Setup(Setup),
     /// Say why: of a score, an alert or an event, down to the lines of the logs.
     Explain(Explain),
+    /// Show dead letters, send them again, or let them go.
+    #[command(subcommand)]
+    Dlq(Dlq),
     /// Show the stages: what each reads, finds and can be told.
     Stages,
 }
@@ -111,6 +114,60 @@ pub struct Replay {
     /// Exit with 65 if any line or file could not be read.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// What is done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum Dlq {
+    /// Show them, one on a line.
+    List {
+        /// Which.
+        #[command(flatten)]
+        which: Which,
+        /// Those too that were dealt with.
+        #[arg(long)]
+        all: bool,
+        /// Each as a document of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one whole, with what it is of.
+    Show {
+        /// Its key, as `list` shows it.
+        key: String,
+    },
+    /// Send documents that a sink rejected to it again, once what it rejected them for is mended.
+    Replay {
+        /// Which.
+        #[command(flatten)]
+        which: Which,
+        /// How long the sink may take for each thousand of them, in seconds.
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        within: u64,
+    },
+    /// Let letters go that nobody needs: the daemon makes room of them.
+    Drop {
+        /// Which.
+        #[command(flatten)]
+        which: Which,
+        /// All that are left.
+        #[arg(long, conflicts_with_all = ["keys", "sink", "reason"])]
+        all: bool,
+    },
+}
+
+/// Which dead letters; all conditions that are given must hold.
+#[derive(Debug, Default, clap::Args)]
+pub struct Which {
+    /// Their keys, as `list` shows them.
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// Of documents that this sink rejected.
+    #[arg(long, value_name = "SINK")]
+    pub sink: Option<String>,
+    /// Of this reason.
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
 }
 
 /// Arguments of `explain`.

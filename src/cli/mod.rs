@@ -10,6 +10,7 @@ macro_rules! line {
 
 mod args;
 mod check;
+mod dlq;
 mod exit;
 mod explain;
 mod explained;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check::run(&args, check),
         Command::Setup(setup) => setup::run(&args, setup),
         Command::Explain(explain) => explain::run(&args, explain),
+        Command::Dlq(dlq) => dlq::run(&args, dlq),
         Command::Stages => stages::run(),
     };
     match result {

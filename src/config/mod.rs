@@ -18,6 +18,7 @@ mod risk;
 mod schema;
 #[cfg(test)]
 mod shipped;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod unit;

@@ -16,7 +16,7 @@ use crate::engine::Emit;
 use crate::record::Log;
 use crate::risk::{AllowList, Criticality};
 use crate::sink::spool::{Bound, WhenFull};
-use crate::sink::{Secret, elasticsearch, kafka};
+use crate::sink::{Secret, elasticsearch, kafka, letters};
 use crate::stage::{Role, RolePolicy};
 
 /// The resolved configuration.
@@ -86,6 +86,8 @@ pub struct Plan {
     pub listen: Option<SocketAddr>,
     /// `state.dir`.
     pub state: PathBuf,
+    /// `state.dead_letters_max` and `state.dead_letters_full`.
+    pub letters: letters::Bound,
     /// `state.journal_max`.
     pub journal_max: u64,
     /// `state.commit_every`.
@@ -174,6 +176,7 @@ impl Plan {
             ndjson_keep: tables["sink.ndjson"].integer("keep").unsigned_abs(),
             listen: tables["http"].text("listen").parse().ok(),
             state: state.text("dir").into(),
+            letters: dead_letters(state),
             journal_max: state.bytes("journal_max"),
             commit_every: Duration::from_micros(state.micros("commit_every").unsigned_abs()),
             stages: stages.iter().map(|stage| StagePlan::new(stage, tables)).collect(),
@@ -229,6 +232,14 @@ fn roles(entity: &Settings) -> RolePolicy {
 
 pub(super) fn points(number: f64) -> Points {
     Points((number * 1e6).round() as u64)
+}
+
+fn dead_letters(state: &Settings) -> letters::Bound {
+    let when_full = match state.text("dead_letters_full") {
+        "drop_oldest" => letters::WhenFull::DropOldest,
+        _ => letters::WhenFull::Pause,
+    };
+    letters::Bound { bytes_max: state.bytes("dead_letters_max"), when_full }
 }
 
 /// The spools of sinks, whether they are on or not.

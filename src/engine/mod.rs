@@ -38,7 +38,9 @@ pub use live::{Commit, Ends, LiveLane, Pace, Watch, follow};
 pub use output::{Blocks, KINDS, Kind, LaneState, Marks};
 pub use retrace::Retrace;
 pub use run::{Failure, run};
-pub use status::{BOUNDS_US, Counted, Files, Histogram, Meters, SinkStatus, SpoolStatus, Status};
+pub use status::{
+    BOUNDS_US, Counted, Files, Histogram, LettersStatus, Meters, SinkStatus, SpoolStatus, Status,
+};
 pub use summary::{Counts, Peak, Summary};
 pub use traits::{
     Cut, Feed, Feeds, FileEnd, Gate, LastingSink, Mark, Progress, Sink, Started, Store, Tail,

@@ -152,6 +152,19 @@ impl SpoolStatus {
     }
 }
 
+/// How the dead letters stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LettersStatus {
+    /// Bytes of their file.
+    pub bytes: u64,
+    /// Bytes that it may have.
+    pub bytes_max: u64,
+    /// Letters that had to go to make room.
+    pub dropped: u64,
+    /// Whether some wait for room.
+    pub is_full: bool,
+}
+
 /// What a commit keeps of what was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -230,6 +243,8 @@ pub struct Status {
     pub roots: u64,
     /// Sinks beyond this machine, by name.
     pub sinks: BTreeMap<&'static str, SinkStatus>,
+    /// Dead letters.
+    pub letters: LettersStatus,
 }
 
 impl Status {
@@ -255,6 +270,7 @@ impl Status {
             files: BTreeMap::new(),
             roots: 0,
             sinks: BTreeMap::new(),
+            letters: LettersStatus::default(),
         }
     }
 

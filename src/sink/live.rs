@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::{Cut, FileEnd, Gate, Kind, LastingSink, Progress, Sink};
+use crate::engine::{Cut, FileEnd, Gate, Kind, LastingSink, LettersStatus, Progress, Sink};
 
+use super::letters::{self, Bound, Standing, Writer};
 use super::ndjson::{CannotOpen, in_file, mode, name};
 use super::network::Network;
 
@@ -31,10 +32,12 @@ pub struct Rotation {
 pub struct Events {
     /// Nothing where no NDJSON is wanted.
     events: Option<Written>,
-    letters: Written,
+    letters: Writer,
     networks: Vec<Arc<dyn Network>>,
     /// Dead letters of sinks whose commit stands.
     told: Arc<Mutex<Vec<u8>>>,
+    /// Whether it is time to end.
+    stop: Arc<AtomicBool>,
 }
 
 /// Alerts and risk; and the files of [`Events`] once more, to sync them.
@@ -47,12 +50,15 @@ pub struct Outbox {
     told: Arc<Mutex<Vec<u8>>>,
     /// Whether it is time to end.
     stop: Arc<AtomicBool>,
+    room: Room,
 }
 
 /// Whether there is room for what comes of records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Room {
     networks: Vec<Arc<dyn Network>>,
+    letters: Arc<Standing>,
+    letters_max: u64,
 }
 
 /// What a commit keeps of the outputs.
@@ -197,23 +203,35 @@ impl Synced {
     }
 }
 
-/// Opens events, alerts and risk in `directory`, if there is to be one, and dead letters in
-/// `letters`; `ends` are where they (events, alerts, risk, dead letters) end as the last commit
+/// Where documents go that are files.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The directory of events, alerts and risk, if there is to be one.
+    pub directory: Option<&'a Path>,
+    /// When those are full.
+    pub rotation: Rotation,
+    /// The directory of the state, for dead letters.
+    pub state: &'a Path,
+    /// When those are too many.
+    pub letters: Bound,
+}
+
+/// Opens the files; `ends` are where they (events, alerts, risk, dead letters) end as the last commit
 /// knows it, if it does. Events, alerts and risk go to `networks` too.
 ///
 /// # Errors
 /// Says what stands in the way.
 pub fn open(
-    directory: Option<&Path>,
-    letters: &Path,
-    rotation: Rotation,
+    files: Files<'_>,
     ends: [Option<FileEnd>; 4],
     networks: Vec<Arc<dyn Network>>,
 ) -> Result<(Events, Outbox), CannotOpen> {
+    let Files { directory, rotation, state, letters: bound } = files;
     let written = |directory: &Path, kind: Kind| {
         Written::open(directory, kind, rotation, ends[kind as usize])
     };
-    let letters = written(letters, Kind::DeadLetter)?;
+    let wrong = |error| CannotOpen::Io(state.join(letters::NAME), error);
+    let letters = Writer::open(state, bound, ends[Kind::DeadLetter as usize]).map_err(wrong)?;
     let mut events = None;
     let mut files = None;
     if let Some(directory) = directory {
@@ -224,30 +242,37 @@ pub fn open(
         events = Some(written(directory, Kind::Event)?);
         files = Some([written(directory, Kind::Alert)?, written(directory, Kind::Risk)?]);
     }
-    let told = Arc::default();
+    let (told, stop) = (Arc::default(), Arc::default());
+    let (path, file, sequence) = letters.shared().map_err(wrong)?;
+    let room = Room {
+        networks: networks.clone(),
+        letters: letters.standing(),
+        letters_max: bound.bytes_max,
+    };
     let outbox = Outbox {
         files,
         events: events.as_ref().map(Written::again).transpose()?,
-        letters: letters.again()?,
+        letters: Synced { path, file, sequence },
         networks: networks.clone(),
         told: Arc::clone(&told),
-        stop: Arc::default(),
+        stop: Arc::clone(&stop),
+        room,
     };
-    Ok((Events { events, letters, networks, told }, outbox))
+    Ok((Events { events, letters, networks, told, stop }, outbox))
 }
 
 impl Events {
     /// Writes the dead letters of sinks whose commit stands.
     fn take_told(&mut self) -> io::Result<()> {
         let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
-        self.letters.append(&told)
+        self.letters.take(&told)
     }
 }
 
 impl Sink for Events {
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()> {
         if kind == Kind::DeadLetter {
-            return self.letters.append(documents);
+            return self.letters.take_lines(documents);
         }
         if let Some(events) = &mut self.events {
             events.append(documents)?;
@@ -269,22 +294,23 @@ impl LastingSink for Events {
         self.take_told()?;
         let events = self.events.as_mut().map(Written::cut).transpose()?.unwrap_or_default();
         Ok(Cut {
-            ends: [events, self.letters.cut()?],
+            ends: [events, self.letters.cut(&self.stop)?],
             handed: self.networks.iter().map(|network| network.shared().handed()).collect(),
         })
     }
 }
 
 impl Outbox {
-    /// From now on it is time to end when `stop` says so.
-    pub fn until(&mut self, stop: Arc<AtomicBool>) {
-        self.stop = stop;
+    /// What says that it is time to end.
+    #[must_use]
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
     }
 
     /// Whether there is room, for who reads.
     #[must_use]
     pub fn room(&self) -> Room {
-        Room { networks: self.networks.clone() }
+        self.room.clone()
     }
 
     /// Waits until sinks have everything of a cut, alerts and risk of the commits before it
@@ -345,9 +371,23 @@ impl Outbox {
     }
 }
 
+impl Room {
+    /// How the dead letters stand.
+    #[must_use]
+    pub fn letters(&self) -> LettersStatus {
+        LettersStatus {
+            bytes: self.letters.bytes.load(Ordering::Relaxed),
+            bytes_max: self.letters_max,
+            dropped: self.letters.dropped.load(Ordering::Relaxed),
+            is_full: self.letters.is_full.load(Ordering::Relaxed),
+        }
+    }
+}
+
 impl Gate for Room {
     fn is_shut(&self) -> bool {
-        self.networks.iter().any(|network| network.shared().is_shut())
+        let is_full = self.letters.is_full.load(Ordering::Relaxed);
+        is_full || self.networks.iter().any(|network| network.shared().is_shut())
     }
 
     fn has_news(&self) -> bool {

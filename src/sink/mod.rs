@@ -4,6 +4,7 @@ mod also;
 mod backlog;
 pub mod elasticsearch;
 pub mod kafka;
+pub mod letters;
 pub mod live;
 mod ndjson;
 mod network;

@@ -158,7 +158,7 @@ impl Shared {
     }
 
     /// The same, at most so long; whether it has.
-    pub(super) fn settled_within(&self, marks: &Marks, at_most: Duration) -> bool {
+    pub fn settled_within(&self, marks: &Marks, at_most: Duration) -> bool {
         let begun = now();
         let mut inner = self.lock();
         inner.want(marks);

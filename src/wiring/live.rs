@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::engine::{
 use crate::record::{Lane, Log};
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::kafka::Kafka;
-use crate::sink::live::{self, Events, Outbox, Rotation, Settled};
+use crate::sink::live::{self, Events, Files, Outbox, Rotation, Settled};
 use crate::sink::{CannotConfigure, CannotOpen as CannotWrite, MakeAgain, Network, spool};
 use crate::state::{self, Journal, Left, Reader, Record, State};
 use crate::tail::{Board, LaneTail, Scanner, Sources};
@@ -102,13 +102,16 @@ pub fn open(plan: &Plan, agreed: &Agreed) -> Result<Daemon, CannotStart> {
     // Dead letters stay with the state, wherever the others go.
     let had_outputs = left.sequence > 0;
     let is_known = had_outputs && left.outputs == plan.ndjson;
-    let rotation = Rotation { bytes_max: plan.ndjson_max, keep: plan.ndjson_keep };
+    let files = Files {
+        directory: plan.ndjson.as_deref(),
+        rotation: Rotation { bytes_max: plan.ndjson_max, keep: plan.ndjson_keep },
+        state: &plan.state,
+        letters: plan.letters,
+    };
     let [events, alerts, risk, letters] = left.ends;
     let ends = [events, alerts, risk].map(|end| is_known.then_some(end));
     let ends = [ends[0], ends[1], ends[2], had_outputs.then_some(letters)];
-    let ndjson = plan.ndjson.as_deref();
-    let (mut events, mut outbox) =
-        live::open(ndjson, &plan.state, rotation, ends, networks.clone())?;
+    let (mut events, mut outbox) = live::open(files, ends, networks.clone())?;
     left.outputs.clone_from(&plan.ndjson);
     let journal = plan.state.join("journal");
     let failed = |error| CannotStart::Journal(journal.clone(), error);
@@ -254,11 +257,11 @@ impl Daemon {
     pub fn run(
         self,
         plan: &Plan,
-        stop: &Arc<AtomicBool>,
+        stop: &AtomicBool,
         watch: &mut dyn FnMut(&mut Applier, Status),
     ) -> Result<Applier, Failure> {
-        let Self { mut applier, board, events, mut keeper, networks, started } = self;
-        keeper.outbox.until(Arc::clone(stop));
+        let Self { mut applier, board, events, keeper, networks, started } = self;
+        let (room, no_room_needed) = (keeper.outbox.room(), keeper.outbox.stop());
         let settings = parsers(plan);
         let mut to_lanes = BTreeMap::new();
         let mut lanes = Vec::new();
@@ -292,14 +295,16 @@ impl Daemon {
             let builder = thread::Builder::new().name("scan".to_owned());
             let scan = builder.spawn_scoped(scope, || scanner.run(stop));
             let scan = scan.map_err(|error| Failure::Thread(format!("scan: {error}")))?;
-            let gate = Box::new(keeper.outbox.room());
+            let gate = Box::new(room.clone());
             let ends = Ends { sink: Box::new(events), store: Box::new(keeper), gate };
             let mut watch = |applier: &mut Applier, meters: &Meters| {
-                let status = status(applier, meters, &board, &networks);
+                no_room_needed.store(stop.load(Ordering::Relaxed), Ordering::Relaxed);
+                let mut status = status(applier, meters, &board, &networks);
+                status.letters = room.letters();
                 watch(applier, status);
             };
             let done = follow_lanes(lanes, &mut applier, pace, ends, stop, &mut watch);
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
             scan.join().map_err(|_| Failure::Thread("scan".to_owned()))?;
             done
         })?;
@@ -455,7 +460,7 @@ mod tests {
             assert_eq!(read("out", "alerts"), (expected("alert"), full[1]), "{steps}");
             assert_eq!(read("out", "risk"), (expected("risk"), full[1]), "{steps}");
             let letters = if stands { "letter 2\n".to_owned() } else { String::new() };
-            assert_eq!(read("state", "dead-letter"), (letters, full[1]), "{steps}");
+            assert_eq!(read("state", "dead-letter"), (letters, 0), "{steps}");
             let journal = Journaled::read(&place.path().join("state/journal")).unwrap();
             assert_eq!(journal.steps.len(), 1 + usize::from(stands), "{steps}");
         }

@@ -3,6 +3,7 @@
 //! The composition root; nothing is decided here that the plan does not say.
 
 mod again;
+pub mod dlq;
 pub mod explain;
 pub mod kept;
 pub mod live;

@@ -9,10 +9,10 @@ use super::COMMITTED;
 use super::host::{Host, lines, log};
 
 /// A small file system, where that is allowed here.
-struct Small(TempDir);
+pub(super) struct Small(TempDir);
 
 impl Small {
-    fn new(size: &str) -> Option<Self> {
+    pub(super) fn new(size: &str) -> Option<Self> {
         let place = TempDir::new().unwrap();
         let mount = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
@@ -20,6 +20,12 @@ impl Small {
             .stderr(std::process::Stdio::null())
             .status();
         mount.is_ok_and(|status| status.success()).then(|| Self(place))
+    }
+}
+
+impl Small {
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.0.path()
     }
 }
 

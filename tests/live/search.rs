@@ -18,7 +18,7 @@ use super::{Daemon, PATIENCE, killed_now_and_then, risky};
 use crate::services::{Secured, search, secured};
 
 /// A search engine as a test sees it.
-struct Engine {
+pub(super) struct Engine {
     agent: ureq::Agent,
     url: String,
     authorization: String,
@@ -58,7 +58,7 @@ impl Engine {
         (reply.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
     }
 
-    fn done(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(super) fn done(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// Documents by id, each there once.
-    fn by_id(&self, kind: &str) -> BTreeMap<String, Value> {
+    pub(super) fn by_id(&self, kind: &str) -> BTreeMap<String, Value> {
         let mut by_id = BTreeMap::new();
         for (_, id, source) in self.documents(kind) {
             assert!(by_id.insert(id.clone(), source).is_none(), "{id} twice in {kind}");
@@ -139,7 +139,7 @@ fn latest(risk: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     latest
 }
 
-fn wait(daemon: &Daemon, what: &dyn Fn(&Daemon) -> bool) {
+pub(super) fn wait(daemon: &Daemon, what: &dyn Fn(&Daemon) -> bool) {
     let until = Instant::now() + PATIENCE;
     while !what(daemon) {
         assert!(Instant::now() < until, "{}", daemon.log());
@@ -262,7 +262,7 @@ fn hostile_records_are_taken_with_everything_in_them() {
 }
 
 /// A daemon over 100 connections, and an index of theirs that is treated so before it starts.
-fn obstructed(treat: impl FnOnce(&Engine, &str)) -> (TempDir, Engine, Daemon) {
+pub(super) fn obstructed(treat: impl FnOnce(&Engine, &str)) -> (TempDir, Engine, Daemon) {
     let place = TempDir::new().unwrap();
     let engine = Engine::new(place.path());
     let (conns, https) = risky(100);
@@ -310,14 +310,14 @@ fn an_index_that_takes_nothing_for_a_while_is_waited_for() {
     wait(&daemon, &|daemon| {
         daemon.metrics().get("sink_retries_total{sink=\"elasticsearch\"}") > 0.0
     });
-    wait(&daemon, &|daemon| daemon.get("/readyz").code == 503);
+    wait(&daemon, &|daemon| daemon.metrics().get("sink_up{sink=\"elasticsearch\"}") == 0.0);
     assert!(daemon.metrics().get("sink_lag_records{sink=\"elasticsearch\"}") >= 100.0);
     let free = json!({ "index.blocks.write": null });
     engine.done("PUT", &format!("/{}/_settings", index_of.borrow()), &free);
     wait(&daemon, &|daemon| {
         daemon.metrics().get("sink_lag_records{sink=\"elasticsearch\"}") == 0.0
     });
-    wait(&daemon, &|daemon| daemon.get("/readyz").code == 200);
+    assert_eq!(daemon.metrics().get("sink_up{sink=\"elasticsearch\"}"), 1.0);
     assert_eq!(engine.by_id("events-*").len(), 200);
 }
 
@@ -513,13 +513,12 @@ fn an_api_key_that_is_revoked_stops_nothing_but_its_sink() {
     let https = crate::common::http(&["no record"]) + &https.concat();
     fs::write(place.path().join("http.log"), https).unwrap();
     wait(&daemon, &|daemon| daemon.delivered().len() == 200);
-    wait(&daemon, &|daemon| daemon.get("/readyz").code == 503);
+    wait(&daemon, &|daemon| daemon.metrics().get("sink_up{sink=\"elasticsearch\"}") == 0.0);
     assert!(daemon.log().contains("401 security_exception"), "{}", daemon.log());
     let (_, encoded) = key(&["create", "index", "auto_configure", "manage"]);
     fs::write(&file, &encoded).unwrap();
     assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
     daemon.start();
-    wait(&daemon, &|daemon| daemon.get("/readyz").code == 200);
     wait(&daemon, &|daemon| {
         daemon.metrics().get("sink_lag_records{sink=\"elasticsearch\"}") == 0.0
     });
