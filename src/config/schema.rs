@@ -1,7 +1,7 @@
 //! The tables and keys that `pipeline.toml` may hold, and where a path of keys leads.
 //!
-//! Here belong the fixed tables (those of sinks are in `sinks`) and the look-up by path. The keys of
-//! a stage belong to the stage; they come in as [`StageKeys`]. Reading values belongs to `read`.
+//! Here belong the fixed tables (those of sinks are in `sinks`) and the look-up by path. The keys
+//! of a stage belong to the stage; they come in as [`StageKeys`]. Reading values belongs to `read`.
 
 use crate::base::keys::{KIB, KeyDef, Kind, MIB};
 use crate::base::time::{DAY, MINUTE};
