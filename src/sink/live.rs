@@ -216,8 +216,8 @@ pub struct Files<'a> {
     pub letters: Bound,
 }
 
-/// Opens the files; `ends` are where they (events, alerts, risk, dead letters) end as the last commit
-/// knows it, if it does. Events, alerts and risk go to `networks` too.
+/// Opens the files; `ends` are where they (events, alerts, risk, dead letters) end as the last
+/// commit knows it, if it does. Events, alerts and risk go to `networks` too.
 ///
 /// # Errors
 /// Says what stands in the way.

@@ -1,5 +1,5 @@
-//! Which dead letters were dealt with: a file of keys beside them, which commands append to while the
-//! daemon runs, and which the daemon goes by when it makes room.
+//! Which dead letters were dealt with: a file of keys beside them, which commands append to while
+//! the daemon runs, and which the daemon goes by when it makes room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -1,5 +1,5 @@
-//! Dead letters: what could not be read as a record, and what a sink will never take, in one bounded
-//! file of the state; and which of them somebody has dealt with.
+//! Dead letters: what could not be read as a record, and what a sink will never take, in one
+//! bounded file of the state; and which of them somebody has dealt with.
 //!
 //! Not here: how a letter is written (`document`), and how one is sent again (`wiring`).
 

@@ -1,8 +1,8 @@
 //! Writes dead letters, within a bound.
 //!
 //! What finds no room waits in memory, and nothing more is read meanwhile. When three quarters are
-//! full, lines that were no records leave their bytes in the log that they stand in. Room is made at
-//! a commit: what was dealt with goes, or the oldest half. The file from before stays beside it
+//! full, lines that were no records leave their bytes in the log that they stand in. Room is made
+//! at a commit: what was dealt with goes, or the oldest half. The file from before stays beside it
 //! until that commit stands, so that a start can take it back.
 
 use std::collections::BTreeSet;

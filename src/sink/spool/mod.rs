@@ -21,7 +21,7 @@ use crate::engine::{KINDS, Kind, Marks, Progress};
 
 use self::frame::Packer;
 use self::queue::Queue;
-pub(super) use self::queue::{Lost, Read};
+pub use self::queue::{Lost, Read};
 use super::window::Document;
 
 /// What becomes of documents that find a full spool.
@@ -44,7 +44,7 @@ pub struct Bound {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Spool {
+pub struct Spool {
     directory: PathBuf,
     bound: Bound,
     queues: [Queue; KINDS],
@@ -81,7 +81,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn open(
+    pub fn open(
         directory: &Path,
         bound: Bound,
         known: Option<&Progress>,
@@ -103,12 +103,12 @@ impl Spool {
     }
 
     /// Bytes of its files.
-    pub(super) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.queues.iter().map(Queue::bytes).sum()
     }
 
     /// Whether nothing more should come.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.is_short || self.bytes() >= self.bound.bytes_max
     }
 
@@ -182,7 +182,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn add(&mut self, kind: usize, first: u64, block: &[u8]) -> io::Result<u64> {
+    pub fn add(&mut self, kind: usize, first: u64, block: &[u8]) -> io::Result<u64> {
         let added = self.queues[kind].pend(first, block, &mut self.packer);
         match added {
             Err(error) if is_full(&error) => {
@@ -197,7 +197,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn flush(&mut self, kind: usize) -> io::Result<bool> {
+    pub fn flush(&mut self, kind: usize) -> io::Result<bool> {
         if !self.queues[kind].has_pending() {
             return Ok(true);
         }
@@ -226,7 +226,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    pub fn sync(&mut self) -> io::Result<()> {
         self.queues.iter_mut().try_for_each(Queue::sync)
     }
 
@@ -234,7 +234,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn read(&mut self, kind: usize) -> io::Result<Option<Read>> {
+    pub fn read(&mut self, kind: usize) -> io::Result<Option<Read>> {
         self.queues[kind].read()
     }
 
@@ -247,7 +247,7 @@ impl Spool {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn forget(&mut self, cursors: &Marks) -> io::Result<()> {
+    pub fn forget(&mut self, cursors: &Marks) -> io::Result<()> {
         self.is_short = false;
         let mut each = self.queues.iter_mut().zip(cursors);
         each.try_for_each(|(queue, cursor)| queue.forget(*cursor))

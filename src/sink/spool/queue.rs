@@ -25,7 +25,7 @@ const QUARANTINED_MAX: usize = 4;
 
 /// What is read again.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::sink) enum Read {
+pub enum Read {
     /// Documents from this number on, each with a line feed at its end.
     Documents(u64, Vec<u8>),
     /// Documents that are not there any more.
@@ -34,11 +34,13 @@ pub(in crate::sink) enum Read {
 
 /// Numbers whose documents are not there any more.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::sink) struct Lost {
-    pub(in crate::sink) from: u64,
-    pub(in crate::sink) to: u64,
+pub struct Lost {
+    /// The first.
+    pub from: u64,
+    /// Behind the last.
+    pub to: u64,
     /// Runs of events, of which the ids are known.
-    pub(in crate::sink) known: Vec<(u64, Vec<Id>)>,
+    pub known: Vec<(u64, Vec<Id>)>,
 }
 
 #[derive(Debug)]
