@@ -105,21 +105,21 @@ fn wait(daemon: &Daemon, what: &dyn Fn(&Daemon) -> bool) {
 }
 
 /// A port where nobody listens, and nobody else will.
-struct Nobody(std::net::TcpListener);
+pub(super) struct Nobody(std::net::TcpListener);
 
 impl Nobody {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // It is bound, and answers nothing.
         Self(std::net::TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    fn args(&self) -> Vec<String> {
+    pub(super) fn args(&self) -> Vec<String> {
         let brokers = format!("sink.kafka.brokers=[\"{}\"]", self.0.local_addr().unwrap());
         vec!["--set".to_owned(), brokers]
     }
 }
 
-fn lag(daemon: &Daemon) -> f64 {
+pub(super) fn lag(daemon: &Daemon) -> f64 {
     daemon.metrics().get("sink_lag_records{sink=\"kafka\"}")
 }
 
@@ -233,7 +233,7 @@ fn a_topic_that_is_deleted_and_made_again_gets_what_comes() {
 }
 
 #[test]
-fn a_pause_for_a_sink_is_seen_as_lag() {
+fn f46_away_until_the_spool_is_full_which_is_seen_as_lag() {
     let place = TempDir::new().unwrap();
     let mut daemon = Daemon::new(place.path());
     daemon.args = Nobody::new().args();
