@@ -104,7 +104,10 @@ fn main() {
         ratios.push(speed / alone);
     }
     let (speed, ratio, packed) = (median(speeds), median(ratios), median(packed));
-    println!("median {speed:.0} MB/s, {ratio:.2} of dd; {:.1} % are left when packed", packed * 100.0);
+    println!(
+        "median {speed:.0} MB/s, {ratio:.2} of dd; {:.1} % are left when packed",
+        packed * 100.0
+    );
 
     let directory = place.path().join("spool");
     let (mut spool, ..) = Spool::open(&directory, BOUND, None).expect("a spool");

@@ -34,6 +34,9 @@ mod recordings;
 mod reload;
 mod search;
 mod service;
+#[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod spool;
 
 /// A daemon with its state, its outputs and the directory that it follows.
 struct Daemon {
@@ -47,6 +50,8 @@ struct Daemon {
     backfill: bool,
     uid: Option<u32>,
     files_max: Option<u32>,
+    /// Arguments of `strace` that it runs under, if any.
+    traced: Vec<String>,
 }
 
 /// After so long what was read is committed.
@@ -69,6 +74,7 @@ impl Daemon {
             backfill: false,
             uid: None,
             files_max: None,
+            traced: Vec::new(),
             directory,
         }
     }
@@ -107,6 +113,11 @@ impl Daemon {
             let of = command.get_program().to_owned();
             command = Command::new("sh");
             command.args(["-c", &limited]).arg(of);
+        }
+        if !self.traced.is_empty() {
+            let of = command.get_program().to_owned();
+            command = Command::new("strace");
+            command.args(&self.traced).arg(of);
         }
         command.args(["run", "-v", "-c"]).arg(self.config()).args(&self.args);
         command.stdout(Stdio::null()).stderr(log);

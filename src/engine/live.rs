@@ -214,12 +214,29 @@ fn run_lane(
         let lane = LaneState { watermark, quarantine: guard.quarantine.clone() };
         output.read = Some(begun);
         output.after = Some(After { source, mark, lane, is_behind });
-        if to.send(output).is_err() {
+        if !hand_over(output, to, live.tail.as_mut()) {
             break;
         }
         bell.ring();
     }
     bell.ring();
+}
+
+/// Gives the entity lane an output, when that has time for it; false if it never will.
+fn hand_over(mut output: Output, to: &SyncSender<Output>, tail: &mut dyn Tail) -> bool {
+    let begun = now();
+    loop {
+        match to.try_send(output) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => output = back,
+        }
+        let is_pause = begun.elapsed() > WATCH_EVERY;
+        if is_pause {
+            tail.watch();
+        }
+        thread::sleep(if is_pause { GIVE_EVERY * 5 } else { GIVE_EVERY / 5 });
+    }
 }
 
 fn run_sink(
@@ -478,8 +495,12 @@ impl Hand<'_, '_> {
     }
 
     fn commit_if_due(&mut self, streams: &[Stream]) -> Option<()> {
-        if self.in_flight && self.committed.try_recv().is_ok() {
-            self.stands();
+        if self.in_flight {
+            match self.committed.try_recv() {
+                Ok(()) => self.stands(),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return None,
+            }
         }
         let is_full = self.bytes >= self.pace.commit_bytes;
         if !is_full && self.last_commit.elapsed() < self.pace.commit_every {

@@ -63,6 +63,9 @@ pub trait Tail: Send {
     /// The log that there is something to read of; nothing after a while without.
     fn next(&mut self) -> Option<Log>;
 
+    /// Sees how its files stand, while nobody takes what was read of them.
+    fn watch(&mut self);
+
     /// Fills an empty `batch` of the log that [`Tail::next`] named; nothing if there was not even a
     /// line. The last part says whether there is more at once.
     fn read(&mut self, rows_max: usize, batch: &mut Batch) -> Option<(Arc<Source>, Mark, bool)>;

@@ -290,9 +290,12 @@ impl LaneTail {
         if !is_behind {
             self.caught_up = now();
         }
-        if self.shown.is_some_and(|shown| shown.elapsed() < SHOW_EVERY) {
-            return;
+        if self.shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY) {
+            self.show(is_behind);
         }
+    }
+
+    fn show(&mut self, is_behind: bool) {
         self.shown = Some(now());
         let mut board = self.board.lock();
         let gauge = board.gauge(self.lane);
@@ -322,6 +325,18 @@ impl Tail for LaneTail {
             Place::Live(index) => self.live[index].1.identity.log,
             Place::Backlog => self.backlog.front()?.identity.log,
         })
+    }
+
+    fn watch(&mut self) {
+        if self.shown.is_some_and(|shown| shown.elapsed() < SHOW_EVERY) {
+            return;
+        }
+        self.hear();
+        let put_away = self.backlog.iter_mut().map(|follow| &mut **follow);
+        for follow in self.live.iter_mut().map(|(_, follow)| follow).chain(put_away) {
+            follow.look();
+        }
+        self.show(true);
     }
 
     fn read(&mut self, rows_max: usize, batch: &mut Batch) -> Option<(Arc<Source>, Mark, bool)> {

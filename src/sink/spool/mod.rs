@@ -186,7 +186,7 @@ impl Spool {
         let added = self.queues[kind].pend(first, block, &mut self.packer);
         match added {
             Err(error) if is_full(&error) => {
-                self.is_short = true;
+                self.found_room(Err(error))?;
                 Ok(memchr::memchr_iter(b'\n', block).count() as u64)
             }
             added => added,
