@@ -74,7 +74,7 @@ $(VENV)/complete: examples/requirements.txt
 # The search sink has to work with both engines.
 test-all: test
 	$(SERVED) ENGINE=opensearch deploy/dev/services.sh with \
-	  $(CARGO) test --locked --release --test all search::
+	  $(CARGO) test --locked --release --test all -- search:: engines:: records::
 
 services:
 	@BUILD="$(TARGET)" deploy/dev/services.sh up

@@ -18,6 +18,9 @@ use crate::emulator::ledger::Record;
 use crate::emulator::rows::Log;
 use crate::emulator::world::{Setup, World};
 
+mod brokers;
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod engines;
 mod explained;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
@@ -27,10 +30,17 @@ mod kafka;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod machine;
+mod oracle;
+mod proxy;
 mod recordings;
+mod records;
 mod reload;
+mod scripted;
 mod search;
 mod service;
+#[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod system;
 
 /// A daemon with its state, its outputs and the directory that it follows.
 struct Daemon {
@@ -44,6 +54,8 @@ struct Daemon {
     backfill: bool,
     uid: Option<u32>,
     files_max: Option<u32>,
+    /// A command that the daemon is run by, where there is one.
+    run_by: Vec<String>,
 }
 
 /// After so long what was read is committed.
@@ -66,6 +78,7 @@ impl Daemon {
             backfill: false,
             uid: None,
             files_max: None,
+            run_by: Vec::new(),
             directory,
         }
     }
@@ -104,6 +117,11 @@ impl Daemon {
             let of = command.get_program().to_owned();
             command = Command::new("sh");
             command.args(["-c", &limited]).arg(of);
+        }
+        if let [by, args @ ..] = self.run_by.as_slice() {
+            let of = command.get_program().to_owned();
+            command = Command::new(by);
+            command.args(args).arg(of);
         }
         command.args(["run", "-v", "-c"]).arg(self.config()).args(&self.args);
         command.stdout(Stdio::null()).stderr(log);
