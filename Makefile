@@ -55,9 +55,12 @@ SERVED = PROMTOOL="$$(deploy/prometheus/promtool.sh "$(TARGET)/tools")" && \
 
 test: need python
 	$(CARGO) build --locked --release --example alerts
-	$(SERVED) PYTHON_EXAMPLES="$(abspath $(VENV))/bin/python" deploy/dev/services.sh with \
-	  $(CARGO) test --locked --release --lib --bins --test all
+	@mkdir -p $(TARGET)
+	set -o pipefail; $(SERVED) PYTHON_EXAMPLES="$(abspath $(VENV))/bin/python" \
+	  deploy/dev/services.sh with $(CARGO) test --locked --release --lib --bins --test all 2>&1 | \
+	  tee $(TARGET)/test.log
 	$(CARGO) test --locked --release --doc
+	@echo; echo "the faults of docs/faults.md"; tests/fault-table.sh $(TARGET)/test.log
 
 # A python that examples/alerts.py runs with.
 python: $(VENV)/complete
@@ -74,7 +77,7 @@ $(VENV)/complete: examples/requirements.txt
 # The search sink has to work with both engines.
 test-all: test
 	$(SERVED) ENGINE=opensearch deploy/dev/services.sh with \
-	  $(CARGO) test --locked --release --test all search::
+	  $(CARGO) test --locked --release --test all -- search:: engines:: records::
 
 services:
 	@BUILD="$(TARGET)" deploy/dev/services.sh up

@@ -18,6 +18,9 @@ use crate::emulator::ledger::Record;
 use crate::emulator::rows::Log;
 use crate::emulator::world::{Setup, World};
 
+mod brokers;
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod engines;
 mod explained;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
@@ -30,13 +33,20 @@ mod letters;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod machine;
+mod oracle;
+mod proxy;
 mod recordings;
+mod records;
 mod reload;
+mod scripted;
 mod search;
 mod service;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod spool;
+#[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
+#[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
+mod system;
 
 /// A daemon with its state, its outputs and the directory that it follows.
 struct Daemon {
@@ -50,8 +60,8 @@ struct Daemon {
     backfill: bool,
     uid: Option<u32>,
     files_max: Option<u32>,
-    /// Arguments of `strace` that it runs under, if any.
-    traced: Vec<String>,
+    /// A command that the daemon is run by, where there is one.
+    run_by: Vec<String>,
 }
 
 /// After so long what was read is committed.
@@ -74,7 +84,7 @@ impl Daemon {
             backfill: false,
             uid: None,
             files_max: None,
-            traced: Vec::new(),
+            run_by: Vec::new(),
             directory,
         }
     }
@@ -114,10 +124,10 @@ impl Daemon {
             command = Command::new("sh");
             command.args(["-c", &limited]).arg(of);
         }
-        if !self.traced.is_empty() {
+        if let [by, args @ ..] = self.run_by.as_slice() {
             let of = command.get_program().to_owned();
-            command = Command::new("strace");
-            command.args(&self.traced).arg(of);
+            command = Command::new(by);
+            command.args(args).arg(of);
         }
         command.args(["run", "-v", "-c"]).arg(self.config()).args(&self.args);
         command.stdout(Stdio::null()).stderr(log);

@@ -81,7 +81,8 @@ fn hex(out: &mut Vec<u8>, byte: u8) {
 }
 
 /// Appends a value of a JSON log as it was written, where that is JSON that everybody can read; a
-/// byte that is not UTF-8 and a surrogate without its partner become text. Whether nothing had to.
+/// byte that is not UTF-8 and a surrogate without its partner become text, and then backslashes are
+/// doubled. Whether nothing had to.
 pub(super) fn json_value(out: &mut Vec<u8>, value: &[u8]) -> bool {
     let is_utf8 = std::str::from_utf8(value).is_ok();
     if is_utf8 && memchr::memmem::find(value, b"\\u").is_none() {
@@ -89,10 +90,21 @@ pub(super) fn json_value(out: &mut Vec<u8>, value: &[u8]) -> bool {
         return true;
     }
     let start = out.len();
+    readable(out, value, false);
+    let is_same = &out[start..] == value;
+    if !is_same {
+        out.truncate(start);
+        readable(out, value, true);
+    }
+    is_same
+}
+
+/// Appends JSON of a log as everybody can read it; `doubled` writes two backslashes for one.
+fn readable(out: &mut Vec<u8>, value: &[u8], doubled: bool) {
     let mut rest = value;
     while let Some(&byte) = rest.first() {
         let used = match byte {
-            b'\\' => escaped_unit(out, rest),
+            b'\\' => escaped_unit(out, rest, doubled),
             0x80.. => {
                 let length = rest.iter().take_while(|&&byte| byte >= 0x80).count();
                 for chunk in rest[..length].utf8_chunks() {
@@ -111,16 +123,21 @@ pub(super) fn json_value(out: &mut Vec<u8>, value: &[u8]) -> bool {
         };
         rest = &rest[used..];
     }
-    &out[start..] == value
 }
 
 /// Appends the escape that `text` begins with; the bytes it takes.
-fn escaped_unit(out: &mut Vec<u8>, text: &[u8]) -> usize {
+fn escaped_unit(out: &mut Vec<u8>, text: &[u8], doubled: bool) -> usize {
     let unit = |text: &[u8]| {
         let digits = text.strip_prefix(b"\\u")?.get(..4)?;
         u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     };
-    let used = match (unit(text), text.get(6..).and_then(unit)) {
+    let first = unit(text);
+    let is_backslash = first == Some(0x5c) || text.starts_with(b"\\\\");
+    if doubled && is_backslash {
+        out.extend_from_slice(b"\\\\\\\\");
+        return if first.is_some() { 6 } else { 2 };
+    }
+    let used = match (first, text.get(6..).and_then(unit)) {
         (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
         (Some(0xd800..0xe000), _) => {
             out.push(b'\\');
@@ -221,6 +238,9 @@ mod tests {
         check(br#""\ud83d \udc00x""#, r#""\\ud83d \\udc00x""#);
         check(b"\"a\xff\xc3\xa4\"", "\"a\\\\xff\u{e4}\"");
         check(br#"["a\\u","\\ud800"]"#, r#"["a\\u","\\ud800"]"#);
+        // What was there already is told from what was made of it.
+        check(b"\"\\\\xff\xff\"", r#""\\\\xff\\xff""#);
+        check(br#""\\ud800\ud800\u005c""#, r#""\\\\ud800\\ud800\\\\""#);
     }
 
     proptest! {

@@ -59,6 +59,7 @@ pub struct Room {
     networks: Vec<Arc<dyn Network>>,
     letters: Arc<Standing>,
     letters_max: u64,
+    told: Arc<Mutex<Vec<u8>>>,
 }
 
 /// What a commit keeps of the outputs.
@@ -242,12 +243,14 @@ pub fn open(
         events = Some(written(directory, Kind::Event)?);
         files = Some([written(directory, Kind::Alert)?, written(directory, Kind::Risk)?]);
     }
-    let (told, stop) = (Arc::default(), Arc::default());
+    let told: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let stop = Arc::default();
     let (path, file, sequence) = letters.shared().map_err(wrong)?;
     let room = Room {
         networks: networks.clone(),
         letters: letters.standing(),
         letters_max: bound.bytes_max,
+        told: Arc::clone(&told),
     };
     let outbox = Outbox {
         files,
@@ -391,6 +394,8 @@ impl Gate for Room {
     }
 
     fn has_news(&self) -> bool {
-        self.networks.iter().any(|network| network.shared().has_news())
+        // Letters of a commit that stands are written with the next one.
+        let has_letters = !self.told.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        has_letters || self.networks.iter().any(|network| network.shared().has_news())
     }
 }

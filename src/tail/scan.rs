@@ -184,6 +184,11 @@ impl Scanner {
     pub fn scan(&mut self) {
         let roots = self.sources.roots.iter().filter(|root| root.is_dir()).count() as u64;
         self.board.lock().roots = roots;
+        let now = seconds_now();
+        if now < self.sources.started {
+            // The clock was ahead at the first start and has been put right, a moment ago.
+            self.sources.started = now.saturating_sub(PATIENCE.as_secs());
+        }
         let mut found = self.find();
         self.tell_names(&found);
         self.full.clear();

@@ -221,10 +221,13 @@ fn forget(state: &State, board: &Board, left: &Left) -> Result<(), state::Cannot
     state.commit(&Record { keys, left: left.clone() }).map_err(failed)
 }
 
+fn micros_now() -> i64 {
+    i64::try_from(since_1970().as_micros()).unwrap_or(i64::MAX)
+}
+
 /// The very first act: to remember when it was.
 pub(super) fn begin(state: &State) -> Result<Left, state::CannotOpen> {
-    let started = i64::try_from(since_1970().as_micros()).unwrap_or(i64::MAX);
-    let left = Left { started, ..Left::default() };
+    let left = Left { started: micros_now(), ..Left::default() };
     let record = Record { keys: Vec::new(), left: left.clone() };
     let failed = |error| state::CannotOpen::Io(state.directory().to_owned(), error);
     state.commit(&record).map_err(failed)?;
@@ -373,6 +376,8 @@ impl Store for Keeper {
             told: [changed.alerts, changed.risk, letters],
             journal,
             sinks,
+            // A clock that was ahead at the first start must not make archives look old.
+            started: self.left.started.min(micros_now()),
             ..self.left.clone()
         };
         let record = Record { keys: changed.keys, left };

@@ -14,24 +14,25 @@ use tempfile::TempDir;
 use ureq::http::Request;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::oracle::{Holds, Stored};
 use super::{Daemon, PATIENCE, killed_now_and_then, risky};
 use crate::services::{Secured, search, secured};
 
 /// A search engine as a test sees it.
 pub(super) struct Engine {
     agent: ureq::Agent,
-    url: String,
+    pub(super) url: String,
     authorization: String,
     /// What names begin with.
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 impl Engine {
-    fn new(place: &Path) -> Self {
+    pub(super) fn new(place: &Path) -> Self {
         Self::at(search(), RootCerts::WebPki, String::new(), place)
     }
 
-    fn secured(secured: &Secured, place: &Path) -> Self {
+    pub(super) fn secured(secured: &Secured, place: &Path) -> Self {
         let ca = Certificate::from_pem(&fs::read(&secured.ca).unwrap()).unwrap();
         let pair = format!("{}:{}", secured.user, secured.password);
         let basic = format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()));
@@ -46,7 +47,7 @@ impl Engine {
         Self { agent: agent.build().into(), url, authorization, prefix }
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(super) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -86,7 +87,7 @@ impl Engine {
     }
 
     /// Arguments for a daemon, or a command, that sends to it.
-    fn args(&self) -> Vec<String> {
+    pub(super) fn args(&self) -> Vec<String> {
         let set = |key: &str, value: String| {
             ["--set".to_owned(), format!("sink.elasticsearch.{key}={value}")]
         };
@@ -96,6 +97,13 @@ impl Engine {
             set("replicas", "0".to_owned()),
         ]
         .concat()
+    }
+}
+
+impl Holds for Engine {
+    fn stored(&self, kind: &str) -> Vec<Stored> {
+        let documents = self.documents(&format!("{kind}*")).into_iter();
+        documents.map(|(index, id, source)| Stored { index, id, source }).collect()
     }
 }
 
@@ -437,7 +445,7 @@ fn common_mistakes_are_said_plainly() {
 }
 
 /// A configuration that knows who it is.
-fn known(secured: &Secured, engine: &Engine, sets: &[&str]) -> Vec<String> {
+pub(super) fn known(secured: &Secured, engine: &Engine, sets: &[&str]) -> Vec<String> {
     let mut args = engine.args();
     let ca = format!("sink.elasticsearch.ca={:?}", secured.ca);
     for set in sets.iter().copied().chain([ca.as_str()]) {

@@ -121,6 +121,12 @@ impl Metrics {
         self.0.iter().filter(|(series, _)| of(series)).map(|(_, value)| value).sum()
     }
 
+    /// The sum over the series of a metric that have this label.
+    pub(super) fn with(&self, name: &str, label: &str) -> f64 {
+        let of = |series: &str| series.split('{').next() == Some(name) && series.contains(label);
+        self.0.iter().filter(|(series, _)| of(series)).map(|(_, value)| value).sum()
+    }
+
     /// Every line that was read is an event, filtered or rejected.
     fn check_identity(&self) {
         for log in ["conn", "open_conn", "dns", "http", "files"] {

@@ -30,6 +30,9 @@ const ID_MAX: usize = 512;
 
 /// Characters of what servers say that are kept.
 const SAID_MAX: usize = 400;
+/// Characters of one reason of several: servers show the value in the first, and then say what is
+/// wrong with it.
+const REASON_MAX: usize = 190;
 
 /// Which index a document goes to.
 #[derive(Clone, Debug)]
@@ -264,16 +267,16 @@ impl Failure {
         while let Some(failure) = cause {
             if let Some(reason) = &failure.reason {
                 said.push_str(": ");
-                said.push_str(reason);
+                said.push_str(&short(reason, REASON_MAX));
             }
             cause = failure.caused_by.as_deref();
         }
-        short(&said)
+        short(&said, SAID_MAX)
     }
 }
 
-fn short(text: &str) -> String {
-    match text.char_indices().nth(SAID_MAX) {
+fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
@@ -317,7 +320,7 @@ pub(super) fn said(reply: &Reply) -> String {
         Ok(Whole { error }) => error.said(reply.status),
         Err(_) => {
             let text = String::from_utf8_lossy(&reply.body);
-            short(format!("{} {}", reply.status, text.trim()).trim_end())
+            short(format!("{} {}", reply.status, text.trim()).trim_end(), SAID_MAX)
         }
     }
 }
@@ -460,6 +463,19 @@ mod tests {
         }
         check_item(Create, 409, "version_conflict_engine_exception", "Known");
         check_item(Replace, 409, "version_conflict_engine_exception", "Done");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_behind_a_long_value() {
+        let shown = "x".repeat(1000);
+        let cause = r#""caused_by":{"reason":"immense term"}"#;
+        let error = format!(r#"{{"type":"t","reason":"{shown}",{cause}}}"#);
+        let body = format!(r#"{{"items":[{{"create":{{"status":400,"error":{error}}}}}]}}"#);
+        let Answer::Items(found) = answer(&replied(200, &body), &[(0, Operation::Create)]) else {
+            panic!("{body}")
+        };
+        let Outcome::Rejected(why) = &found[0] else { panic!("{found:?}") };
+        assert!(why.ends_with("…: immense term"), "{why}");
     }
 
     #[test]

@@ -368,7 +368,8 @@ impl Worker {
 
     /// Lets time pass before the same is tried again, longer each time; whether to go on.
     fn pause(&self, why: &str, pause: &mut Duration, asked: Option<Duration>) -> bool {
-        let time = jittered((*pause).max(asked.unwrap_or_default().min(PAUSE_MAX)));
+        // Never before the time that a server asked for.
+        let time = jittered(*pause).max(asked.unwrap_or_default().min(PAUSE_MAX));
         *pause = (*pause * 2).min(PAUSE_MAX);
         let mut inner = self.shared.lock();
         inner.status.is_up = false;
