@@ -26,11 +26,13 @@ fn deliver(daemon: &mut Daemon) -> MockCluster<'static, DefaultProducerContext> 
     cluster
 }
 
+const PREFIX: &str = "zeek-ueba";
+
 /// Topics hold what the files hold, each id once in the files, and its very bytes.
-fn expect_same(daemon: &Daemon, brokers: &str, missing: usize) {
+fn expect_same(daemon: &Daemon, (brokers, prefix): (&str, &str), missing: usize) {
     for kind in ["events", "alerts", "risk"] {
         let text = daemon.bytes(&format!("{kind}.ndjson"));
-        let sent = topic(brokers, &format!("zeek-ueba.{kind}"));
+        let sent = topic(brokers, &format!("{prefix}.{kind}"));
         let (mut lacks, mut wrote) = (0, 0);
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let document: serde_json::Value = serde_json::from_slice(line).unwrap();
@@ -102,7 +104,7 @@ fn f47_a_full_disk_under_the_spool() {
     host.expect(&[0..next]);
     wait(&host.daemon, &|daemon| lag(daemon) == 0.0);
     assert_eq!(host.daemon.metrics().get("spool_lost_total{sink=\"kafka\"}"), 0.0);
-    expect_same(&host.daemon, &cluster.bootstrap_servers(), 0);
+    expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);
 }
 
 /// A spool whose files cannot be synced ends the program: nobody knows what is on the disk then.
@@ -139,7 +141,7 @@ fn f47_a_sync_of_the_spool_that_fails() {
     host.expect(&[0..100]);
     wait(&host.daemon, &|daemon| daemon.metrics().sum("records_total") == 100.0);
     wait(&host.daemon, &|daemon| lag(daemon) == 0.0);
-    expect_same(&host.daemon, &cluster.bootstrap_servers(), 0);
+    expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);
 }
 
 fn check_damage(damage: impl FnOnce(&Path), is_there: bool) {
@@ -155,7 +157,7 @@ fn check_damage(damage: impl FnOnce(&Path), is_there: bool) {
     let [made, lost] = ["made_again", "lost"]
         .map(|name| metrics.get(&format!("spool_{name}_total{{sink=\"kafka\"}}")) as usize);
     assert!(if is_there { made > 0 && lost == 0 } else { made == 0 && lost > 0 }, "{made} {lost}");
-    expect_same(&host.daemon, &cluster.bootstrap_servers(), lost);
+    expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), lost);
 }
 
 fn flip(path: &Path) {
@@ -204,7 +206,7 @@ fn f49_a_state_that_is_older_or_newer_than_its_spool() {
         if is_older {
             // It goes on where the state is, and reads the rest again.
             assert_eq!(lost, 0.0);
-            expect_same(&host.daemon, &cluster.bootstrap_servers(), 0);
+            expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);
         } else {
             // Nobody knows which documents those were, but how many.
             let sent = topic(&cluster.bootstrap_servers(), "zeek-ueba.events");
@@ -230,12 +232,16 @@ fn bulky(range: std::ops::Range<usize>) -> String {
 /// again.
 #[test]
 fn f59_a_removed_file_is_held_while_reading_pauses() {
-    let cluster = MockCluster::new(1).unwrap();
-    let proxy = Proxy::before_kafka(&cluster.bootstrap_servers());
+    // The mock cluster keeps a few mebibytes only.
+    let brokers = crate::services::kafka();
+    let proxy = Proxy::before_kafka(&brokers);
     proxy.set(Mode::Refuse);
     let mut host = Host::new();
     host.daemon.args = vec!["--set".to_owned()];
     host.daemon.args.push(format!("sink.kafka.brokers=[{:?}]", proxy.address()));
+    let prefix = format!("t{}", host.place.path().file_name().unwrap().to_str().unwrap());
+    let prefix = prefix.replace("t.", "t");
+    host.daemon.args.extend(["--set".to_owned(), format!("sink.kafka.topic_prefix={prefix:?}")]);
     for set in ["sink.kafka.window=\"1MiB\"", "sink.kafka.spool_max=\"1MiB\""] {
         host.daemon.args.extend(["--set".to_owned(), set.to_owned()]);
     }
@@ -265,5 +271,5 @@ fn f59_a_removed_file_is_held_while_reading_pauses() {
     proxy.set(Mode::Pass);
     wait(&host.daemon, &|daemon| read(daemon) == next + 10 && lag(daemon) == 0.0);
     wait(&host.daemon, &|daemon| daemon.metrics().get("held_deleted_bytes") == 0.0);
-    expect_same(&host.daemon, &cluster.bootstrap_servers(), 0);
+    expect_same(&host.daemon, (&brokers, &prefix), 0);
 }
