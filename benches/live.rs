@@ -5,6 +5,10 @@
 //! cargo bench --bench live -- commits        what commits cost, and a start, with 100,000 entities
 //! cargo bench --bench live -- backlog        catching up beside `replay`
 //! cargo bench --bench live -- soak MINUTES   memory over time, with rotation
+//! deploy/dev/services.sh with cargo bench --bench live -- outage ROWS
+//!                                            both sinks away while so many records come, then back
+//! deploy/dev/services.sh with cargo bench --bench live -- isolated
+//!                                            one sink away for half a minute under load
 //! ```
 //!
 //! The daemon is the program as users have it, in a process of its own; this one writes the logs, and
@@ -19,9 +23,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -324,8 +330,8 @@ fn latency() {
     let out = place.directory.join("out");
     let (events, alerts) = (out.join("events.ndjson"), out.join("alerts.ndjson"));
     let (sent, from) = std::sync::mpsc::channel::<(bool, f64)>();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let watching = std::sync::Arc::clone(&stop);
+    let stop = Arc::new(AtomicBool::new(false));
+    let watching = Arc::clone(&stop);
     // One event or alert for each line, in the order of the lines.
     let watch = std::thread::spawn(move || {
         let (mut events, mut alerts) = (Seen::new(events), Seen::new(alerts));
@@ -333,7 +339,7 @@ fn latency() {
             (std::collections::VecDeque::new(), std::collections::VecDeque::new());
         let mut found = [Vec::new(), Vec::new()];
         loop {
-            let is_last = watching.load(std::sync::atomic::Ordering::Relaxed);
+            let is_last = watching.load(Ordering::Relaxed);
             let seen = [events.count(), alerts.count()];
             let now = unix_now();
             while let Ok((is_odd, at)) = from.try_recv() {
@@ -653,13 +659,279 @@ fn soak(minutes: u64) {
     );
 }
 
+/// A port in front of a server that can be closed, and cut.
+struct Door {
+    address: String,
+    is_open: Arc<AtomicBool>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Door {
+    fn before(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (is_open, streams) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        let door = Self { address, is_open: Arc::clone(&is_open), streams: Arc::clone(&streams) };
+        let target = target.to_owned();
+        std::thread::spawn(move || {
+            for from in listener.incoming().flatten() {
+                if !is_open.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let Ok(to) = TcpStream::connect(&target) else { continue };
+                let mut kept = streams.lock().expect("streams");
+                for (mut read, mut write) in [(&from, &to), (&to, &from)]
+                    .map(|(a, b)| (a.try_clone().expect("one"), b.try_clone().expect("one")))
+                {
+                    kept.push(read.try_clone().expect("one"));
+                    std::thread::spawn(move || {
+                        drop(std::io::copy(&mut read, &mut write));
+                        drop(write.shutdown(Shutdown::Both));
+                    });
+                }
+            }
+        });
+        door
+    }
+
+    fn set(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Relaxed);
+        if !is_open {
+            for stream in self.streams.lock().expect("streams").drain(..) {
+                drop(stream.shutdown(Shutdown::Both));
+            }
+        }
+    }
+}
+
+/// Real servers behind doors, and what a daemon has to be told of them.
+struct Servers {
+    kafka: Door,
+    search: Door,
+    url: String,
+    prefix: String,
+}
+
+impl Servers {
+    fn new() -> Self {
+        let say = "deploy/dev/services.sh with cargo bench --bench live -- ...";
+        let of = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: {say}"));
+        let (kafka, url) = (of("KAFKA_BOOTSTRAP"), of("SEARCH_URL"));
+        let search = url.trim_start_matches("http://").to_owned();
+        let prefix = format!("bench{}", std::process::id());
+        Self { kafka: Door::before(&kafka), search: Door::before(&search), url: search, prefix }
+    }
+
+    fn settings(&self) -> Vec<String> {
+        vec![
+            format!("sink.kafka.brokers=[{:?}]", self.kafka.address),
+            format!("sink.kafka.topic_prefix={:?}", self.prefix),
+            format!("sink.elasticsearch.urls=[\"http://{}\"]", self.search.address),
+            format!("sink.elasticsearch.index_prefix={:?}", self.prefix),
+            "sink.elasticsearch.replicas=0".to_owned(),
+            "sink.elasticsearch.options.\"index.refresh_interval\"=\"30s\"".to_owned(),
+        ]
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.url).expect("the engine");
+        let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("the engine");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        text
+    }
+
+    /// Events in the engine.
+    fn count(&self) -> u64 {
+        self.ask(&format!("POST /{}-*/_refresh", self.prefix));
+        let text = self.ask(&format!("GET /{}-events-*/_count", self.prefix));
+        let count = text.split("\"count\":").nth(1).expect("a count");
+        count.split(',').next().and_then(|it| it.parse().ok()).expect("a number")
+    }
+}
+
+impl Place {
+    /// A metric of a sink.
+    fn of(&self, name: &str, sink: &str) -> f64 {
+        let text = self.metrics_text().unwrap_or_default();
+        let name = format!("zeek_ueba_{name}{{sink=\"{sink}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&name));
+        line.and_then(|value| value.parse().ok()).unwrap_or_default()
+    }
+
+    /// Waits until sinks have everything; by sink when that was.
+    fn drained(&self) -> [f64; 2] {
+        let begun = Instant::now();
+        let mut done = [None; 2];
+        while done.contains(&None) {
+            for (sink, done) in ["kafka", "elasticsearch"].into_iter().zip(&mut done) {
+                if done.is_none() && self.of("sink_lag_records", sink) == 0.0 {
+                    *done = Some(begun.elapsed().as_secs_f64());
+                }
+            }
+            sleep(Duration::from_millis(50));
+        }
+        done.map(|seconds| seconds.expect("it is done"))
+    }
+
+    fn start_with(&mut self, servers: &Servers) {
+        let settings = servers.settings();
+        self.start(&settings.iter().map(String::as_str).collect::<Vec<_>>());
+        self.wait("zeek_ueba_source_roots", 1.0);
+    }
+}
+
+/// Records at 100 a second of event time, as fast as they are read, while both sinks are away; then
+/// both are back. Beside it the rate of sinks that were never away.
+fn outage(rows: u64) {
+    let servers = Servers::new();
+    let mut place = Place::new();
+    let mut conns = Log::new(&place.logs(), "conn.log", CONN_HEAD);
+    let began = unix_now() - rows as f64 / 100.0;
+    let mut next = 0;
+    let mut feed = |place: &Place, count: u64, each: &mut dyn FnMut(u64, &Place)| {
+        let until = next + count;
+        while next < until {
+            let mut text = String::new();
+            for n in next..(next + 100_000).min(until) {
+                conn(n, 5000, began + n as f64 / 100.0, &mut text);
+            }
+            next = (next + 100_000).min(until);
+            conns.append(&text);
+            place.wait("zeek_ueba_records_total", next as f64);
+            each(next, place);
+        }
+    };
+    for door in [&servers.kafka, &servers.search] {
+        door.set(false);
+    }
+    place.start_with(&servers);
+    println!("{rows} records at 100/s, {:.1} h\n", rows as f64 / 360_000.0);
+    println!("| records | MiB in memory | MiB in the spools |\n|---|---|---|");
+    let (begun, mut least, mut most) = (Instant::now(), f64::MAX, 0.0_f64);
+    feed(&place, rows, &mut |n, place| {
+        let memory = place.memory().0;
+        if n * 4 > rows {
+            (least, most) = (least.min(memory), most.max(memory));
+        }
+        if n % (rows / 8).next_multiple_of(100_000) < 100_000 || n == rows {
+            let spools = place.metric("zeek_ueba_spool_bytes") / (1 << 20) as f64;
+            println!("| {n} | {memory:.0} | {spools:.0} |");
+        }
+    });
+    let read = rows as f64 / begun.elapsed().as_secs_f64();
+    println!(
+        "\nread at {read:.0} records/s; from a quarter on between {least:.0} and {most:.0} MiB"
+    );
+    let documents =
+        [place.of("sink_lag_records", "kafka"), place.of("sink_lag_records", "elasticsearch")];
+    for door in [&servers.kafka, &servers.search] {
+        door.set(true);
+    }
+    let drained = place.drained();
+    let rates = [documents[0] / drained[0], documents[1] / drained[1]];
+    let peak = place.memory().1;
+    println!("\n| | documents | seconds until delivered | 1000/s |\n|---|---|---|---|");
+    for (at, sink) in ["kafka", "elasticsearch"].into_iter().enumerate() {
+        println!(
+            "| {sink}, after the outage | {} | {:.1} | {:.1} |",
+            documents[at],
+            drained[at],
+            rates[at] / 1000.0
+        );
+    }
+    let lost = place.metric("zeek_ueba_spool_lost_total");
+    println!("\n{} events in the engine, {lost} lost; {peak:.0} MiB at most\n", servers.count());
+    // The same records again as new ones, with sinks that are there.
+    let more = (rows / 8).clamp(100_000, 1_000_000);
+    let acked =
+        |place: &Place| ["kafka", "elasticsearch"].map(|sink| place.of("sink_acked_total", sink));
+    let before = acked(&place);
+    let begun = Instant::now();
+    feed(&place, more, &mut |_, _| {});
+    let fed = begun.elapsed().as_secs_f64();
+    let drained = place.drained();
+    let after = acked(&place);
+    for (at, sink) in ["kafka", "elasticsearch"].into_iter().enumerate() {
+        let usual = (after[at] - before[at]) / (fed + drained[at]);
+        println!(
+            "{sink}, usual: {:.1} thousand/s; after the outage {:.2} of that",
+            usual / 1000.0,
+            rates[at] / usual
+        );
+    }
+    servers.ask(&format!("DELETE /{}-*", servers.prefix));
+}
+
+/// 2,000 records/s for 90 s; the engine is away in the middle third. What of it Kafka sees.
+fn isolated() {
+    let servers = Servers::new();
+    let mut place = Place::new();
+    let mut conns = Log::new(&place.logs(), "conn.log", CONN_HEAD);
+    place.start_with(&servers);
+    let histogram = |place: &Place| {
+        let text = place.metrics_text().unwrap_or_default();
+        let of = |name: &str| format!("zeek_ueba_sink_acknowledged_seconds{name}");
+        let mut buckets = Vec::new();
+        for line in text.lines().filter(|line| line.contains("sink=\"kafka\"")) {
+            let Some(rest) = line.strip_prefix(&of("_bucket")) else { continue };
+            let bound = rest.split("le=\"").nth(1).and_then(|it| it.split('"').next());
+            let bound = bound.and_then(|it| it.parse().ok()).unwrap_or(f64::INFINITY);
+            let count = rest.rsplit(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0.0);
+            buckets.push((bound, count));
+        }
+        let sum = place.of("sink_acknowledged_seconds_sum", "kafka");
+        (buckets, sum)
+    };
+    println!("| the engine | Kafka: mean ms | 99 % within ms | documents | engine lag |");
+    println!("|---|---|---|---|---|");
+    let mut next = 0;
+    for (what, is_open) in [("there", true), ("away", false), ("back", true)] {
+        servers.search.set(is_open);
+        let (before, sum) = histogram(&place);
+        paced(30.0, Duration::from_millis(10), |_| {
+            let mut text = String::new();
+            for _ in 0..20 {
+                conn(next, 5000, unix_now(), &mut text);
+                next += 1;
+            }
+            conns.append(&text);
+        });
+        let (after, sum_after) = histogram(&place);
+        let counts: Vec<(f64, f64)> =
+            after.iter().zip(&before).map(|((bound, a), (_, b))| (*bound, a - b)).collect();
+        let all = counts.last().map_or(0.0, |(_, count)| *count);
+        let within =
+            counts.iter().find(|(_, count)| *count >= all * 0.99).map_or(f64::NAN, |it| it.0);
+        let lag = place.of("sink_lag_records", "elasticsearch");
+        println!(
+            "| {what} | {:.1} | {:.0} | {all} | {lag} |",
+            (sum_after - sum) / all * 1000.0,
+            within * 1000.0
+        );
+    }
+    place.wait("zeek_ueba_records_total", next as f64);
+    place.drained();
+    let sent = ["kafka", "elasticsearch"].map(|sink| place.of("sink_acked_total", sink));
+    println!(
+        "\n{next} records; acknowledged by Kafka {}, by the engine {}; {} events in it",
+        sent[0],
+        sent[1],
+        servers.count()
+    );
+    servers.ask(&format!("DELETE /{}-*", servers.prefix));
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["latency"] => latency(),
         ["commits"] => commits(),
         ["backlog"] => backlog(),
+        ["outage", rows] => outage(rows.parse().expect("a number")),
+        ["isolated"] => isolated(),
         ["soak", minutes] => soak(minutes.parse().expect("minutes")),
-        _ => println!("which: latency, commits, backlog or soak MINUTES"),
+        _ => println!("which: latency, commits, backlog, soak MINUTES, outage ROWS or isolated"),
     }
 }
