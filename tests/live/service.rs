@@ -313,10 +313,10 @@ fn health_and_readiness_and_problems() {
         std::thread::sleep(Duration::from_millis(20));
     }
     for (request, code) in [
-        ("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        ("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", 405),
-        ("DELETE /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        ("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n", 405),
+        ("DELETE /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
     ] {
         let answer = send(&daemon.addr(), request.as_bytes()).unwrap();
         assert_eq!(answer.code, code, "{request}: {}", answer.body);
@@ -326,7 +326,7 @@ fn health_and_readiness_and_problems() {
         assert_eq!(problem["status"], code);
         assert!(problem["title"].is_string() && problem["detail"].is_string());
     }
-    let head = send(&daemon.addr(), b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let head = send(&daemon.addr(), b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     assert_eq!((head.code, head.body.as_str()), (200, ""));
 }
 
