@@ -30,7 +30,9 @@ fn read(bytes: &[u8], at_once: usize) -> (Vec<u8>, Option<&'static str>) {
 fuzz_target!(|data: &[u8]| {
     let [at_once, cut, bytes @ ..] = data else { return };
     let whole = read(bytes, 256 << 10);
-    assert_eq!(whole, read(bytes, usize::from(*at_once) * 16 + 1));
+    let pieces = read(bytes, usize::from(*at_once) * 16 + 1);
+    let ends = [&whole, &pieces].map(|(out, end)| (out.len(), end));
+    assert!(whole == pieces, "{ends:?}");
     // What one byte is, nobody knows.
     let cut = (bytes.len() * usize::from(*cut) / 256).max(2.min(bytes.len()));
     let (torn, _) = read(&bytes[..cut], 32 << 10);
