@@ -26,7 +26,7 @@ BINARY := $(TARGET)/release/zeek-ueba
 VENV := $(TARGET)/tools/python
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
+.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
 
 all: build
 
@@ -97,11 +97,16 @@ clippy: need
 doc: need
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps --document-private-items
 
-# The advisory database is not reachable from every build machine.
-deny: need
+# The advisory database is not reachable from every build machine: `make advisories` where it is.
+deny: cargo-deny
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check bans licenses sources
+
+advisories: cargo-deny
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check advisories
+
+cargo-deny: need
 	@command -v cargo-deny >/dev/null || [ -x $(TARGET)/tools/bin/cargo-deny ] || \
 	  $(CARGO) install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools
-	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check bans licenses sources
 
 # Coverage-guided, with the stable compiler and no tool to install: what cargo-fuzz passes, without
 # its sanitizer. Findings end in fuzz/artifacts, the corpus grows in fuzz/corpus.

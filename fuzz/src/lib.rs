@@ -22,7 +22,8 @@ static BOUNDED: Bounded = Bounded;
 
 fn check(size: usize) {
     if size > ALLOCATION_MAX {
-        eprintln!("an allocation of {size} bytes");
+        let trace = std::backtrace::Backtrace::force_capture();
+        eprintln!("an allocation of {size} bytes\n{trace}");
         std::process::abort();
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -16,7 +18,7 @@ use tracing_subscriber::{fmt, registry};
 use crate::base::clock::now;
 
 use super::args::{Args, LogFormat};
-use super::{explained, shown_bytes};
+use super::{explained, shown};
 
 /// Messages of one place in the program that pass in a [`WINDOW`].
 const BURST: u32 = 10;
@@ -107,41 +109,38 @@ pub(super) fn start(args: &Args) -> Limit {
     limit
 }
 
-/// Writes each message as one line.
+/// Writes messages. Names of files and what servers say stand in their fields, and must neither
+/// begin a line of their own nor speak to a terminal; the message itself is in our words, and may
+/// have several lines.
 fn layer<S, W>(format: LogFormat, to: fn() -> W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: io::Write + 'static,
 {
-    let lines = move || Lines { format, to: to() };
-    let shown = fmt::layer().with_writer(lines).with_target(false).with_ansi(false);
+    let messages = fmt::layer().with_target(false).with_ansi(false);
     match format {
-        LogFormat::Text => shown.without_time().boxed(),
-        LogFormat::Json => shown.json().without_time().boxed(),
+        LogFormat::Text => {
+            let fields = debug_fn(|out, field, value| match field.name() {
+                "message" => write!(out, "{value:?}"),
+                name => write!(out, "{name}={}", shown(format_args!("{value:?}"))),
+            });
+            messages.fmt_fields(fields.delimited(" ")).with_writer(to).without_time().boxed()
+        }
+        LogFormat::Json => messages.json().with_writer(move || Lines(to())).without_time().boxed(),
     }
 }
 
-/// Takes a message at a time. Names of files and what servers say stand in them, and must neither
-/// begin a line of their own nor speak to a terminal.
-struct Lines<W> {
-    format: LogFormat,
-    to: W,
-}
+/// Takes a document of JSON at a time.
+struct Lines<W>(W);
 
 impl<W: io::Write> io::Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let mut line = match self.format {
-            LogFormat::Text => shown_bytes(line),
-            LogFormat::Json => explained::json(line),
-        };
-        line.push('\n');
-        self.to.write_all(line.as_bytes())?;
+        self.0.write_all(explained::json(bytes).as_bytes())?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        self.0.flush()
     }
 }
 
@@ -177,11 +176,12 @@ mod tests {
             tracing::subscriber::with_default(log, || {
                 let path = Path::new("a\nERROR b\u{1b}[31m\u{9b}\u{202e}\r.log");
                 let error = "x\ny\u{1b}";
-                tracing::warn!(path = %path.display(), error, why = %error, "m");
+                tracing::warn!(path = %path.display(), error, why = %error, "in our words");
             });
             let text = String::from_utf8(WRITTEN.take()).unwrap();
             let plain = |c: char| !c.is_control() && !is_invisible(c);
             assert!(text.strip_suffix('\n').unwrap().chars().all(plain), "{text:?}");
+            assert!(text.contains("in our words") && text.contains("[31m"), "{text:?}");
             if format == LogFormat::Json {
                 let value: serde_json::Value = serde_json::from_str(&text).unwrap();
                 assert!(value["fields"]["path"].as_str().unwrap().contains('\u{202e}'));

@@ -2,6 +2,7 @@
 //!
 //! What is asked, and what becomes of an answer, is not decided here.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -95,7 +96,7 @@ impl Client {
     /// # Errors
     /// When the settings cannot work.
     pub(super) fn new(settings: &Settings) -> Result<Self, CannotConfigure> {
-        let nodes = settings.urls.iter().map(|url| node(url)).collect::<Result<_, _>>()?;
+        let nodes = settings.urls.iter().map(|url| node(url)).collect::<Result<Vec<_>, _>>()?;
         let roots = match &settings.ca {
             Some(path) => roots(path)?,
             None => RootCerts::WebPki,
@@ -112,6 +113,14 @@ impl Client {
             .user_agent(concat!("zeek-ueba/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build());
         let authorization = authorization(settings)?;
+        let overheard = nodes.iter().find(|node| is_overheard(&node.url));
+        if let Some(node) = overheard.filter(|_| authorization.is_some()) {
+            let url = node.url.as_str();
+            tracing::warn!(
+                url,
+                "password or key go there for all to read: https:// instead of http://"
+            );
+        }
         let agent = config.build().new_agent();
         Ok(Self { agent, nodes, next: AtomicUsize::new(0), authorization })
     }
@@ -205,6 +214,15 @@ fn node(url: &str) -> Result<Node, CannotConfigure> {
     Ok(Node { url, rest: Mutex::new((None, REST)) })
 }
 
+/// Whether others may read what is sent there: without TLS, to another machine.
+fn is_overheard(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let addr = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let is_here = addr.parse::<IpAddr>().is_ok_and(|addr| addr.is_loopback());
+    uri.scheme_str() == Some("http") && !is_here && host != "localhost"
+}
+
 fn roots(path: &std::path::Path) -> Result<RootCerts, CannotConfigure> {
     let key = || "sink.elasticsearch.ca".to_owned();
     let failed = |error| CannotConfigure::File(key(), path.to_owned(), error);
@@ -274,6 +292,21 @@ mod tests {
     use super::*;
     use crate::sink::elasticsearch::tests::settings;
     use crate::sink::secret::Secret;
+
+    #[test]
+    fn who_may_listen() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9200", false),
+            ("http://localhost", false),
+            ("http://[::1]:9200/es", false),
+            ("https://es.example:9200", false),
+            ("http://es.example:9200", true),
+            ("http://10.0.0.5:9200", true),
+            ("http://[fd00::5]", true),
+        ] {
+            assert_eq!(is_overheard(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn a_client_does_not_show_its_secret() {
