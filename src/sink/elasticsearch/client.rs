@@ -313,7 +313,7 @@ mod tests {
         let place = tempfile::TempDir::new().unwrap();
         let path = place.path().join("key");
         std::fs::write(&path, "hidden\n").unwrap();
-        let (api_key, user) = (Some(Secret::File(path.clone())), Some("u".to_owned()));
+        let (api_key, user) = (Some(Secret::File(path)), Some("u".to_owned()));
         let by_key = Settings { api_key: api_key.clone(), ..settings("http://[::1]:1") };
         let by_password = Settings { user, password: api_key, ..settings("http://[::1]:1") };
         for (settings, header) in [(by_key, "ApiKey hidden"), (by_password, "Basic dTpoaWRkZW4=")] {
