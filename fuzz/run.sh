@@ -10,7 +10,7 @@ target=$(basename "$binary")
 here=$(cd "$(dirname "$0")" && pwd)
 corpus=$here/corpus/$target artifacts=$here/artifacts/$target
 mkdir -p "$corpus" "$artifacts"
-log=$artifacts/last.log
+log=$artifacts/$$.log
 findings() { find "$artifacts" -name 'crash-*' -o -name 'timeout-*' -o -name 'oom-*' | wc -l; }
 
 before=$(findings)
@@ -30,4 +30,5 @@ if [ -n "$table" ]; then
     "${took:-ended early}" "${runs:--}" "$(of cov)" "$(of ft)" "$(of corp)" \
     "$(( $(findings) - before ))" >> "$table"
 fi
+mv "$log" "$artifacts/last.log"
 exit "$rc"
