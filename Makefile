@@ -11,18 +11,22 @@
 #   make bench                 the tables of docs/benchmarks.md
 #   make evaluate              what is found in logs of which the truth is known
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
+#   make fuzz-long MINUTES=60  every fuzz target for that time, and a line each in docs/fuzzing.md;
+#                              JOBS=2 runs two at once, FUZZ_TARGETS="gz state" only these
 
 SHELL := /bin/bash
 ZEEK_LOGS ?=
 OUT ?= out
 SECONDS ?= 60
+MINUTES ?= 60
+JOBS ?= 1
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/zeek-ueba
 VENV := $(TARGET)/tools/python
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny fuzz bench bench-small evaluate clean need
+.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
 
 all: build
 
@@ -96,30 +100,40 @@ clippy: need
 doc: need
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps --document-private-items
 
-# The advisory database is not reachable from every build machine.
-deny: need
+# The advisory database is not reachable from every build machine: `make advisories` where it is.
+deny: cargo-deny
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check bans licenses sources
+
+advisories: cargo-deny
+	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check advisories
+
+cargo-deny: need
 	@command -v cargo-deny >/dev/null || [ -x $(TARGET)/tools/bin/cargo-deny ] || \
 	  $(CARGO) install cargo-deny --version 0.20.2 --locked --root $(TARGET)/tools
-	PATH="$(abspath $(TARGET))/tools/bin:$$PATH" cargo-deny --all-features check bans licenses sources
 
 # Coverage-guided, with the stable compiler and no tool to install: what cargo-fuzz passes, without
 # its sanitizer. Findings end in fuzz/artifacts, the corpus grows in fuzz/corpus.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
   -Cllvm-args=-sanitizer-coverage-trace-compares
-FUZZ_TARGETS := parser config
+FUZZ_TARGETS ?= tsv json gz config allow state api spool
+FUZZ_SHARE := $(shell share=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )); \
+  echo $$(( share > 3 ? share : 3 )))
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+FUZZ_BINARIES := $(TARGET)/fuzz/$(HOST)/release
 
-fuzz: need
+fuzz-build: need
 	@command -v c++ >/dev/null || { echo "a C++ compiler is missing: apt-get install g++"; exit 1; }
 	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --locked --manifest-path fuzz/Cargo.toml \
 	  --target $(HOST) --target-dir $(TARGET)/fuzz
-	@set -e; for target in $(FUZZ_TARGETS); do \
-	  mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
-	  $(TARGET)/fuzz/$(HOST)/release/$$target -max_total_time=$$(( $(SECONDS) / 2 )) -timeout=10 \
-	    -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
-	    -artifact_prefix=fuzz/artifacts/$$target/ fuzz/corpus/$$target fuzz/seeds/$$target 2>&1 | tail -12; \
-	  test "$${PIPESTATUS[0]}" = 0; done
+
+fuzz: fuzz-build
+	@set -e; for target in $(FUZZ_TARGETS); do fuzz/run.sh $(FUZZ_BINARIES)/$$target $(FUZZ_SHARE); done
+
+# What is measured is written into docs/fuzzing.md.
+fuzz-long: fuzz-build
+	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P $(JOBS) -I TARGET \
+	  fuzz/run.sh $(FUZZ_BINARIES)/TARGET $$(( $(MINUTES) * 60 )) docs/fuzzing.md
 
 bench: need
 	$(CARGO) bench --locked --bench speed

@@ -380,7 +380,7 @@ fn latency() {
     });
     let after = place.cpu();
     sleep(Duration::from_secs(3));
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     let mut found = watch.join().expect("the watcher");
     println!("10,000 lines/s of conn for {seconds} s, and 5 odd requests/s\n");
     println!("| | seen | p50 ms | p90 ms | p99 ms | max ms |\n|---|---|---|---|---|---|");

@@ -4,12 +4,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::record::{Reject, RejectReason};
 
@@ -60,7 +60,64 @@ pub struct Reader {
 
 enum Inner {
     Plain(Counted),
-    Gzip(Box<MultiGzDecoder<BufReader<Counted>>>),
+    Gzip(Box<Gunzip>),
+}
+
+/// Decompresses one member after the other. The readers of flate2 drop what they had decoded when
+/// something behind it, in what they were asked for at once, does not decode: how much of a damaged
+/// file is read would depend on that.
+struct Gunzip {
+    file: BufReader<Counted>,
+    inflate: Decompress,
+    /// Whether a member has begun.
+    is_inside: bool,
+    /// What does not decode, behind all that did.
+    damage: Option<String>,
+}
+
+impl Gunzip {
+    fn new(file: Counted) -> Self {
+        let file = BufReader::with_capacity(GZIP_BUFFER, file);
+        Self { file, inflate: inflate(), is_inside: false, damage: None }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        let trouble = |kind, why: &str| Err(Trouble::Gzip(io::Error::new(kind, why)));
+        while !buffer.is_empty() {
+            if let Some(why) = &self.damage {
+                return trouble(io::ErrorKind::InvalidData, why);
+            }
+            let input = self.file.fill_buf().map_err(Trouble::Io)?;
+            let is_end = input.is_empty();
+            if is_end && !self.is_inside {
+                break;
+            }
+            let before = (self.inflate.total_in(), self.inflate.total_out());
+            let status = self.inflate.decompress(input, buffer, FlushDecompress::None);
+            let used = self.inflate.total_in() - before.0;
+            let count = self.inflate.total_out() - before.1;
+            self.file.consume(used as usize);
+            self.is_inside = !matches!(status, Ok(Status::StreamEnd));
+            match status {
+                Ok(Status::StreamEnd) => self.inflate = inflate(),
+                Ok(_) => {}
+                Err(error) => self.damage = Some(error.to_string()),
+            }
+            if count > 0 {
+                return Ok(count as usize);
+            }
+            // At the end of the file only what a few bits of it stand for may still come.
+            if is_end && self.damage.is_none() {
+                return trouble(io::ErrorKind::UnexpectedEof, "it ends inside compressed data");
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// With 32 KiB to look back at, which is the most that there is.
+fn inflate() -> Decompress {
+    Decompress::new_gzip(15)
 }
 
 /// A file that counts the bytes read from it.
@@ -151,8 +208,7 @@ impl Reader {
         let counted = Arc::new(AtomicU64::new(0));
         let file = Counted { file, bytes: Arc::clone(&counted) };
         let inner = if magic == GZIP_MAGIC {
-            let buffered = BufReader::with_capacity(GZIP_BUFFER, file);
-            Inner::Gzip(Box::new(MultiGzDecoder::new(buffered)))
+            Inner::Gzip(Box::new(Gunzip::new(file)))
         } else {
             Inner::Plain(file)
         };
@@ -173,12 +229,7 @@ impl Reader {
         loop {
             let result = match &mut self.inner {
                 Inner::Plain(file) => file.read(buffer).map_err(Trouble::Io),
-                Inner::Gzip(decoder) => decoder.read(buffer).map_err(|error| match error.kind() {
-                    io::ErrorKind::InvalidInput
-                    | io::ErrorKind::InvalidData
-                    | io::ErrorKind::UnexpectedEof => Trouble::Gzip(error),
-                    _ => Trouble::Io(error),
-                }),
+                Inner::Gzip(gunzip) => gunzip.read(buffer),
             };
             match result {
                 Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -203,5 +254,61 @@ impl Reader {
     /// Bytes of the file itself that were read since the last call.
     pub fn take_bytes(&self) -> u64 {
         self.counted.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// What is read of `bytes`, so many at once, and how it ends.
+    fn read(bytes: &[u8], at_once: usize) -> (Vec<u8>, Option<RejectReason>) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let mut reader = Reader::new(file).unwrap();
+        let (mut out, mut buffer) = (Vec::new(), vec![0; at_once]);
+        loop {
+            let (count, trouble) = reader.fill(&mut buffer);
+            out.extend_from_slice(&buffer[..count]);
+            match trouble {
+                None if count == at_once => {}
+                trouble => {
+                    assert_eq!(reader.take_bytes(), bytes.len() as u64, "{at_once}");
+                    return (out, trouble.map(|it| it.parts().0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_decodes_before_damage_does_not_depend_on_how_much_is_asked_for() {
+        let numbers: Vec<u8> =
+            (0..100_000_u32).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+        let check = |text: &[u8], behind: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.flush().unwrap();
+            let bytes = [encoder.get_ref().as_slice(), behind].concat();
+            for at_once in [1000, 32 << 10, 256 << 10, 1 << 20] {
+                let (found, reason) = read(&bytes, at_once);
+                assert_eq!(reason, Some(RejectReason::GzipCorrupt), "{at_once}");
+                assert!(found == text, "{at_once}: {} of {} bytes", found.len(), text.len());
+            }
+        };
+        // A block of a type that there is not, and the end.
+        check(&numbers, &[0xff; 16]);
+        check(&numbers, &[]);
+        // Where a few bits stand for much, some of it is still to come when the file is at its end.
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&[0; 500_000]).unwrap();
+        let bytes = encoder.finish().unwrap();
+        let torn = |at_once| read(&bytes[..bytes.len() / 2], at_once);
+        assert!(torn(1).0.len() > 100_000);
+        assert!(torn(1) == torn(1000) && torn(1) == torn(1 << 20));
     }
 }

@@ -6,6 +6,9 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::common::{Place, Run, conn, gzip, header, program};
 
 const GOOD: [&str; 2] =
@@ -66,6 +69,25 @@ fn a_gibibyte_without_an_end() {
         file.write_all(&piece).unwrap();
     }
     file.flush().unwrap();
+    check_a_gibibyte(&place);
+}
+
+/// The same in a file of a few mebibytes.
+#[test]
+fn a_small_file_that_stands_for_a_gibibyte() {
+    let place = Place::with(&[("conn.log", b"")]);
+    let file = fs::File::create(place.logs().join("conn.log")).unwrap();
+    let mut file = GzEncoder::new(file, Compression::fast());
+    file.write_all(conn(&GOOD).as_bytes()).unwrap();
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..1024 {
+        file.write_all(&piece).unwrap();
+    }
+    assert!(file.finish().unwrap().metadata().unwrap().len() < 16 << 20);
+    check_a_gibibyte(&place);
+}
+
+fn check_a_gibibyte(place: &Place) {
     let mut shell = Command::new("sh");
     let line = "ulimit -v 1000000; exec \"$0\" replay -q -o \"$1\" \"$2\"";
     let output = place.path().join("out");

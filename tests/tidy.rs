@@ -196,3 +196,84 @@ fn every_fault_has_its_test() {
         assert!(table.contains(&format!("f{name}")), "docs/faults.md lacks f{name}");
     }
 }
+
+/// Every test there is, by its name.
+fn all_tests() -> String {
+    let mut text: String = sources().into_iter().map(|(_, text)| text).collect();
+    let mut open = vec![root().join("tests")];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text += &fs::read_to_string(&path).unwrap();
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn what_security_says_is_tested() {
+    let tests = all_tests();
+    for document in ["docs/security.md", "docs/fuzzing.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let names = text.split('`').skip(1).step_by(2).filter(|name| {
+            name.matches('_').count() > 1
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+        });
+        let names: Vec<&str> = names.collect();
+        assert!(!names.is_empty(), "{document} names no tests");
+        for name in names {
+            assert!(tests.contains(&format!("fn {name}(")), "{document}: no test {name}");
+        }
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let security = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let cargo = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let cargo: toml::Table = cargo.parse().unwrap();
+    let of = |table: &str| cargo[table].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+    let mut used = [of("dependencies"), of("dev-dependencies")].concat();
+    let table = security.split("| crate | why |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = table.lines().filter_map(|row| row.strip_prefix("| `"));
+    let mut told: Vec<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+    used.sort();
+    told.sort();
+    assert_eq!(used, told);
+    // And so has every C library.
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let names = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    for name in names.filter(|name| name.ends_with("-sys") && !name.starts_with("windows")) {
+        let is_rust = matches!(name, "linux-raw-sys" | "js-sys" | "web-sys");
+        assert!(
+            is_rust || security.contains(&format!("`{name}`")),
+            "docs/security.md lacks {name}"
+        );
+    }
+}
+
+#[test]
+fn every_fuzz_target_is_run_and_told_of() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (makefile, document) = (read("Makefile"), read("docs/fuzzing.md"));
+    let line = makefile.lines().find_map(|line| line.strip_prefix("FUZZ_TARGETS ?= ")).unwrap();
+    let mut run: Vec<&str> = line.split_whitespace().collect();
+    run.sort_unstable();
+    let entries = fs::read_dir(root().join("fuzz/fuzz_targets")).unwrap();
+    let mut there: Vec<String> = entries
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    there.sort();
+    assert_eq!(run, there);
+    for target in there {
+        assert!(document.contains(&format!("`{target}`")), "docs/fuzzing.md lacks {target}");
+        let seeds = fs::read_dir(root().join("fuzz/seeds").join(&target)).unwrap();
+        assert!(seeds.count() > 0, "{target} has no seeds");
+    }
+}

@@ -3,8 +3,8 @@
 //!
 //! Numbers are read from one copy ([`crate::engine::Status`]), so that those of one
 //! answer belong together. Nobody who connects can hold up the daemon: connections, their time and
-//! the bytes of a request are bounded. Not here: what is counted (`engine`), and anything that
-//! changes something.
+//! the bytes of a request are bounded. No page in a browser is answered. Not here: what is counted
+//! (`engine`), and anything that changes something.
 
 mod metrics;
 mod process;
@@ -12,4 +12,4 @@ mod routes;
 mod server;
 
 pub use routes::{Explain, Shared};
-pub use server::Server;
+pub use server::{Server, answer};

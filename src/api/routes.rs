@@ -1,13 +1,16 @@
 //! What is answered where; everything else is a problem document (RFC 9457).
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
@@ -90,7 +93,46 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/explain/{id}", get(explain))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(guard))
         .with_state(shared)
+}
+
+/// What browsers are told with every answer: it is no page, nobody else's page has any use for it,
+/// and nobody keeps it.
+const TO_BROWSERS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// Answers only who asks for this machine by an address or as `localhost`. A browser that somebody
+/// led here by a name of theirs (DNS rebinding) would show their page what it is answered.
+async fn guard(request: Request, next: Next) -> Response {
+    let uri = request.uri().authority().map(|it| is_ours(it.as_str()));
+    let hosts = request.headers().get_all(header::HOST).iter();
+    let mut named = hosts.map(|host| host.to_str().is_ok_and(is_ours)).chain(uri);
+    let mut answer = if named.all(|is_ours| is_ours) {
+        next.run(request).await
+    } else {
+        let why = "ask for an address or localhost: who comes by another name is not meant";
+        problem(StatusCode::MISDIRECTED_REQUEST, why)
+    };
+    answer.headers_mut().extend(TO_BROWSERS);
+    answer
+}
+
+/// Whether a host, perhaps with a port, is this machine by whatever way somebody came: no name but
+/// one can be turned to it by others.
+fn is_ours(authority: &str) -> bool {
+    authority.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        let addr = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+        host.eq_ignore_ascii_case("localhost") || addr.parse::<IpAddr>().is_ok()
+    })
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
@@ -68,16 +69,15 @@ impl Server {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let router = router(shared);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
+                let shared = Arc::clone(&shared);
                 drop(tokio::spawn(async move {
                     // Who is too slow is not told so.
-                    drop(timeout(CONNECTION_TIME_MAX, answer(stream, router)).await);
+                    drop(timeout(CONNECTION_TIME_MAX, answer(stream, shared)).await);
                     drop(slot);
                 }));
             }
@@ -86,7 +86,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(stream: TcpStream, router: axum::Router) {
+/// Answers who is at the other end of `stream`, as [`Server`] does with each connection.
+#[doc(hidden)]
+pub async fn answer<S>(stream: S, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
@@ -94,5 +99,6 @@ async fn answer(stream: TcpStream, router: axum::Router) {
         .max_headers(HEAD_LINES_MAX)
         .keep_alive(false);
     // A connection that broke is the other side's matter.
-    drop(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await);
+    let service = TowerToHyperService::new(router(shared));
+    drop(http.serve_connection(TokioIo::new(stream), service).await);
 }

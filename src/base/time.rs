@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[serde(try_from = "i64")]
 pub struct Time(pub i64);
 
 /// Microseconds of a second.
@@ -25,6 +26,15 @@ pub const DAY: i64 = 24 * HOUR;
 /// Times beyond them are refused where they are read.
 const FIRST: i64 = -62_135_596_800 * SECOND;
 const LAST: i64 = 253_402_300_800 * SECOND - 1;
+
+/// A year on both sides of all times: what a saved time, which may be the end of something, is
+/// held to, so that nobody who calculates with it meets an overflow.
+const SAVED: std::ops::RangeInclusive<i64> = FIRST - 366 * DAY..=LAST + 366 * DAY;
+
+/// What was saved as a time, and is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time that there is not")]
+pub struct NoTime;
 
 impl Time {
     /// The least time there is: before every record.
@@ -156,27 +166,48 @@ impl fmt::Display for Time {
     }
 }
 
+impl TryFrom<i64> for Time {
+    type Error = NoTime;
+
+    fn try_from(micros: i64) -> Result<Self, NoTime> {
+        if SAVED.contains(&micros) { Ok(Self(micros)) } else { Err(NoTime) }
+    }
+}
+
 /// A minute of event time, counted from 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64")]
 pub struct Minute(pub i64);
 
+impl TryFrom<i64> for Minute {
+    type Error = NoTime;
+
+    fn try_from(minutes: i64) -> Result<Self, NoTime> {
+        let is_time = minutes.checked_mul(MINUTE).is_some_and(|micros| SAVED.contains(&micros));
+        if is_time || minutes == Self::NEVER.0 { Ok(Self(minutes)) } else { Err(NoTime) }
+    }
+}
+
 impl Minute {
+    /// Before every record.
+    pub const NEVER: Self = Self(i64::MIN);
+
     /// Its first microsecond.
     #[must_use]
     pub const fn start(self) -> Time {
-        Time(self.0 * MINUTE)
+        Time(self.0.saturating_mul(MINUTE))
     }
 
     /// The first microsecond after it.
     #[must_use]
     pub const fn end(self) -> Time {
-        Time((self.0 + 1) * MINUTE)
+        Time(self.0.saturating_add(1).saturating_mul(MINUTE))
     }
 
     /// Whether an hour ends with it.
     #[must_use]
     pub const fn closes_hour(self) -> bool {
-        (self.0 + 1).rem_euclid(60) == 0
+        self.0.rem_euclid(60) == 59
     }
 }
 
@@ -269,6 +300,21 @@ mod tests {
         };
         let found = time.map_or_else(|| "none".to_owned(), |time| time.to_string());
         assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn a_saved_time_is_one_that_there_is() {
+        use crate::base::codec::{decode, encode};
+        for time in [Time::MIN, Time(0), Time::MAX, Time::MAX.minute().end()] {
+            assert_eq!(decode(&encode(&time)), Ok(time));
+            assert_eq!(decode(&encode(&time.minute())), Ok(time.minute()));
+        }
+        assert_eq!(decode(&encode(&Minute::NEVER)), Ok(Minute::NEVER));
+        for wild in [i64::MIN, i64::MAX, -(1 << 60), 1 << 60] {
+            assert!(decode::<Time>(&encode(&wild)).is_err(), "{wild}");
+            assert_eq!(decode::<Minute>(&encode(&wild)).is_err(), wild != i64::MIN, "{wild}");
+        }
+        assert_eq!(Minute::NEVER.end(), Minute::NEVER.start());
     }
 
     #[test]

@@ -7,14 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 
 use crate::base::clock::now;
 
 use super::args::{Args, LogFormat};
+use super::{explained, shown};
 
 /// Messages of one place in the program that pass in a [`WINDOW`].
 const BURST: u32 = 10;
@@ -101,18 +105,89 @@ pub(super) fn start(args: &Args) -> Limit {
         (false, _) => LevelFilter::DEBUG,
     };
     let limit = Limit::default();
-    let log = registry().with(level).with(limit.clone());
-    let shown = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(false);
-    match args.log_format {
-        LogFormat::Text => log.with(shown.without_time()).init(),
-        LogFormat::Json => log.with(shown.json().without_time()).init(),
-    }
+    registry().with(level).with(limit.clone()).with(layer(args.log_format, io::stderr)).init();
     limit
+}
+
+/// Writes messages. Names of files and what servers say stand in their fields, and must neither
+/// begin a line of their own nor speak to a terminal; the message itself is in our words, and may
+/// have several lines.
+fn layer<S, W>(format: LogFormat, to: fn() -> W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: io::Write + 'static,
+{
+    let messages = fmt::layer().with_target(false).with_ansi(false);
+    match format {
+        LogFormat::Text => {
+            let fields = debug_fn(|out, field, value| match field.name() {
+                "message" => write!(out, "{value:?}"),
+                name => write!(out, "{name}={}", shown(format_args!("{value:?}"))),
+            });
+            messages.fmt_fields(fields.delimited(" ")).with_writer(to).without_time().boxed()
+        }
+        LogFormat::Json => messages.json().with_writer(move || Lines(to())).without_time().boxed(),
+    }
+}
+
+/// Takes a document of JSON at a time.
+struct Lines<W>(W);
+
+impl<W: io::Write> io::Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(explained::json(bytes).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::path::Path;
+
+    use super::super::is_invisible;
     use super::*;
+
+    thread_local! {
+        static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    struct Written;
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            WRITTEN.with_borrow_mut(|written| written.extend_from_slice(bytes));
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_message_is_one_line_that_speaks_to_no_terminal() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let log = registry().with(layer(format, || Written));
+            tracing::subscriber::with_default(log, || {
+                let path = Path::new("a\nERROR b\u{1b}[31m\u{9b}\u{202e}\r.log");
+                let error = "x\ny\u{1b}";
+                tracing::warn!(path = %path.display(), error, why = %error, "in our words");
+            });
+            let text = String::from_utf8(WRITTEN.take()).unwrap();
+            let plain = |c: char| !c.is_control() && !is_invisible(c);
+            assert!(text.strip_suffix('\n').unwrap().chars().all(plain), "{text:?}");
+            assert!(text.contains("in our words") && text.contains("[31m"), "{text:?}");
+            if format == LogFormat::Json {
+                let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+                assert!(value["fields"]["path"].as_str().unwrap().contains('\u{202e}'));
+            }
+        }
+    }
 
     #[test]
     fn ten_a_minute_pass_and_the_rest_is_counted() {

@@ -102,10 +102,12 @@ fn print(text: &str) -> Result<(), Failed> {
     }
 }
 
-/// Writes a message to standard error.
+/// Writes a message of one or more lines to standard error; what names and servers say in it does
+/// not speak to a terminal.
 fn tell(text: &str) {
+    let lines: Vec<String> = text.split('\n').map(shown).collect();
     // There is nobody left to tell that this could not be written.
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(writeln!(io::stderr().lock(), "{}", lines.join("\n")));
 }
 
 /// A path, a name, or what the system says, as [`shown_bytes`].

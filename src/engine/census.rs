@@ -156,8 +156,9 @@ impl Census {
             }
             _ => {
                 let minute = key.strip_prefix(MINUTE_KEY).and_then(|it| it.try_into().ok());
+                let minute = minute.and_then(|it| Minute::try_from(i64::from_be_bytes(it)).ok());
                 let minute = minute.ok_or_else(|| Damaged("not a minute".to_owned()))?;
-                self.minutes.insert(Minute(i64::from_be_bytes(minute)), decode(value)?);
+                self.minutes.insert(minute, decode(value)?);
                 Ok(())
             }
         }

@@ -104,7 +104,7 @@ impl Core {
             is_other_list: false,
             time: Time::MIN,
             alerting: Alerting::new(alerts),
-            open: Minute(i64::MIN),
+            open: Minute::NEVER,
             blocks: Blocks::default(),
             summary: Summary::default(),
             changes: Vec::new(),

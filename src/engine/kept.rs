@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
-use crate::base::time::{MINUTE, Minute, Time};
+use crate::base::time::Minute;
 use crate::record::Log;
 use crate::risk::{AllowList, Grounds, RISK};
 
@@ -88,7 +88,7 @@ impl Core {
             Some(b'c') => {
                 let saved: Saved = decode(value)?;
                 (self.open, self.summary.logs) = (saved.open, saved.logs);
-                self.time = Time(saved.open.0.saturating_mul(MINUTE));
+                self.time = saved.open.start();
                 (self.summary.risk, self.summary.clamped) = (saved.risk, saved.clamped);
                 let stages = &self.stages;
                 let on_risk = saved.alerts.get(RISK).copied();

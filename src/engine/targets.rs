@@ -97,7 +97,8 @@ impl Targets {
         let uid = |text| std::str::from_utf8(text).map(Uid::from).map_err(|_| wrong());
         if let Some(rest) = key.strip_prefix(OPEN_KEY) {
             let (minute, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
-            self.open.insert((Minute(i64::from_be_bytes(*minute)), uid(rest)?), decode(value)?);
+            let minute = Minute::try_from(i64::from_be_bytes(*minute)).map_err(|_| wrong())?;
+            self.open.insert((minute, uid(rest)?), decode(value)?);
             return Ok(());
         }
         let rest = key.strip_prefix(KNOWN_KEY).ok_or_else(wrong)?;

@@ -104,7 +104,8 @@ fn numbers(directory: &Path, kind: Kind) -> io::Result<Vec<u64>> {
         let name = entry?.file_name();
         let number =
             name.to_str().and_then(|name| name.strip_prefix(stem)?.strip_suffix(".ndjson"));
-        found.extend(number.and_then(|number| number.parse::<u64>().ok()));
+        // A larger one is nobody's.
+        found.extend(number.and_then(|it| it.parse::<u64>().ok()).filter(|it| *it < 1 << 48));
     }
     Ok(found)
 }

@@ -211,7 +211,7 @@ impl Close for Ladder {
             uid: uid.to_vec(),
             since: Time::new(i64::from_be_bytes(*since)).ok_or_else(wrong)?,
         };
-        let last = Minute(i64::from_be_bytes(last));
+        let last = Minute::try_from(i64::from_be_bytes(last)).map_err(|_| wrong())?;
         self.known.set(connection, i64::from_be_bytes(*spoken), last);
         Ok(())
     }

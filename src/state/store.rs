@@ -128,6 +128,11 @@ impl State {
         let failed = |error| CannotOpen::Io(directory.to_owned(), error);
         let damaged = |what: String| CannotOpen::Damaged(directory.to_owned(), what);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        let mode = fs::metadata(directory).map_err(failed)?.permissions().mode();
+        if mode & 0o002 != 0 {
+            let why = "anybody may write into it: take that right away (chmod o-w)";
+            return Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, why)));
+        }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(directory.join("lock")).map_err(failed)?;
@@ -279,5 +284,26 @@ impl State {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_owner_reads_it_and_nobody_else_writes_there() {
+        let place = tempfile::TempDir::new().unwrap();
+        let owner = Owner { sensor_id: "s".to_owned(), scope: "network".to_owned() };
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let directory = place.path().join("state");
+        drop(State::open(&directory, &owner, false).unwrap());
+        assert_eq!(mode(&directory), 0o700);
+        for name in ["lock", "state.redb"] {
+            assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
+        }
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o1777)).unwrap();
+        let refused = State::open(&directory, &owner, false).unwrap_err().to_string();
+        assert!(refused.contains("anybody may write into it"), "{refused}");
     }
 }

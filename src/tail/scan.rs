@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -506,9 +506,11 @@ fn found_file(path: PathBuf, relative: String, meta: &Metadata, log: Log, is_liv
     Found { path, relative, key, size: meta.len(), modified, log, is_live }
 }
 
-/// Opens the file at `path` if it is still the one that was found there.
+/// Opens the file at `path` if it is still the one that was found there. A pipe that somebody put
+/// there since is not waited for.
 fn open(path: &Path, key: FileKey) -> std::io::Result<File> {
-    let file = File::open(path)?;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
     let is_same = FileKey::of(&file.metadata()?) == key;
     if is_same { Ok(file) } else { Err(std::io::ErrorKind::NotFound.into()) }
 }
@@ -549,4 +551,26 @@ pub(super) fn differing_line(file: &File, identity: &Identity) -> Vec<u8> {
     let mut line = identity.first.clone();
     line.extend_from_slice(blake3::hash(&head).as_bytes());
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_log_is_not_waited_for() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path().join("conn.log");
+        fs::write(&path, "").unwrap();
+        let key = FileKey::of(&fs::metadata(&path).unwrap());
+        assert!(open(&path, key).is_ok());
+        mknodat(CWD, place.path().join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        fs::rename(place.path().join("pipe"), &path).unwrap();
+        let (to, from) = std::sync::mpsc::sync_channel(1);
+        let opens = std::thread::Builder::new().spawn(move || to.send(open(&path, key).is_err()));
+        assert_eq!(from.recv_timeout(Duration::from_secs(10)), Ok(true));
+        drop(opens.unwrap());
+    }
 }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -321,10 +321,10 @@ fn health_and_readiness_and_problems() {
         std::thread::sleep(Duration::from_millis(20));
     }
     for (request, code) in [
-        ("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        ("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n", 405),
-        ("DELETE /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        ("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n", 405),
+        ("DELETE /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
     ] {
         let answer = send(&daemon.addr(), request.as_bytes()).unwrap();
         assert_eq!(answer.code, code, "{request}: {}", answer.body);
@@ -334,8 +334,44 @@ fn health_and_readiness_and_problems() {
         assert_eq!(problem["status"], code);
         assert!(problem["title"].is_string() && problem["detail"].is_string());
     }
-    let head = send(&daemon.addr(), b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    no_page_is_answered(&daemon.addr());
+    let head = send(&daemon.addr(), b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     assert_eq!((head.code, head.body.as_str()), (200, ""));
+}
+
+/// A browser shows a page what is answered to it under the name that the page came from, and that
+/// name may be turned to loopback.
+fn no_page_is_answered(addr: &str) {
+    let ask = |line: &str, hosts: &[&str]| {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        send(addr, format!("{line}\r\n{hosts}\r\n").as_bytes()).unwrap()
+    };
+    for path in ["/metrics", "/api/v1/explain/10.0.0.5", "/healthz", "/nothing"] {
+        for host in
+            ["evil.example", "evil.example:8080", "localhost.evil.example", "", "127.0.0.1@x"]
+        {
+            let answer = ask(&format!("GET {path} HTTP/1.1"), &[host]);
+            assert_eq!(answer.code, 421, "{path} {host:?}: {}", answer.body);
+            assert!(answer.head.contains("content-type: application/problem+json"));
+        }
+    }
+    let local = "localhost:8080";
+    assert_eq!(ask("GET /healthz HTTP/1.1", &[local, "evil.example"]).code, 421);
+    assert_eq!(ask("GET http://evil.example/healthz HTTP/1.1", &[local]).code, 421);
+    for host in [local, "LOCALHOST", "127.0.0.1", "[::1]:9", "192.0.2.1:8080"] {
+        let answer = ask("GET /healthz HTTP/1.1", &[host]);
+        assert_eq!(answer.code, 200, "{host}: {}", answer.body);
+        for said in [
+            "x-content-type-options: nosniff",
+            "cross-origin-resource-policy: same-origin",
+            "cache-control: no-store",
+        ] {
+            assert!(answer.head.contains(said), "{}", answer.head);
+        }
+        assert!(!answer.head.contains("access-control-"), "{}", answer.head);
+    }
+    // Who is no browser need not say whom it asks.
+    assert_eq!(ask("GET /healthz HTTP/1.0", &[]).code, 200);
 }
 
 #[test]
@@ -531,10 +567,44 @@ fn the_unit_starts_what_there_is() {
         ("NoNewPrivileges", "yes"),
         ("CapabilityBoundingSet", ""),
         ("Restart", "on-failure"),
+        ("UMask", "0027"),
+        ("IPAddressDeny", "any"),
+        ("IPAddressAllow", "localhost"),
+        ("MemoryDenyWriteExecute", "yes"),
     ] {
         assert_eq!(value(key), expected, "{key}");
+    }
+    // Each line of the sandbox has its reason.
+    let reasons = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let sandbox = unit.split("\nMemoryMax=").nth(1).unwrap().split("[Install]").next().unwrap();
+    let keys: Vec<&str> = sandbox.lines().filter_map(|it| Some(it.split_once('=')?.0)).collect();
+    assert!(keys.len() > 25, "{keys:?}");
+    for key in keys.iter().filter(|key| !key.starts_with('#')) {
+        assert!(reasons.contains(&format!("`{key}`")), "docs/security.md lacks {key}");
     }
     // What is written by default lies where the unit lets it be written.
     assert_eq!(value("WorkingDirectory"), value("ReadWritePaths"));
     assert!(!value("WatchdogSec").is_empty() && !value("MemoryMax").is_empty());
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_understands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let unit = fs::read_to_string(root.join("deploy/zeek-ueba.service")).unwrap();
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("zeek-ueba.service");
+    let binary = env!("CARGO_BIN_EXE_zeek-ueba");
+    fs::write(&path, unit.replace("/usr/local/bin/zeek-ueba", binary)).unwrap();
+    let analyze = |args: &[&str]| {
+        let found = Command::new("systemd-analyze").args(args).arg(&path).output();
+        // Not every machine has it.
+        let found = found.ok()?;
+        let said = [found.stdout, found.stderr].concat();
+        Some((found.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    };
+    let Some((is_fine, said)) = analyze(&["verify"]) else { return };
+    assert!(is_fine && said.is_empty(), "{said}");
+    // In tenths, of at most ten: what is left is that it reads files and listens.
+    let (is_tight, said) = analyze(&["security", "--offline=true", "--threshold=12"]).unwrap();
+    assert!(is_tight, "{said}");
 }

@@ -465,3 +465,11 @@ proptest! {
         prop_assert_eq!(batch.rows() + batch.rejects.len(), rows.len());
     }
 }
+
+#[test]
+fn bare_names_may_end_in_a_carriage_return() {
+    let file = b"uid\tts\r\nC1\t1\r\nC2\tx\r\n";
+    let whole = read(&settings(Log::Dns), [file.as_slice()], 1024, false);
+    tiles(file, &whole);
+    assert!(matches!(whole.entries[..], [Entry::Row(_), Entry::Reject(_)]), "{whole:?}");
+}

@@ -229,7 +229,9 @@ pub(super) fn tiles(file: &[u8], reading: &Reading) {
                 if let Some(end) = line.windows(10).position(|window| window == b"separator ") {
                     prefixes.push(line[..end].to_vec());
                 }
-                let is_names = line.split(|&byte| byte == b'\t').any(|name| name == b"ts");
+                let mut names =
+                    line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b'\t');
+                let is_names = names.any(|name| name == b"ts");
                 let is_meta = prefixes.iter().any(|prefix| line.starts_with(prefix));
                 assert!(is_meta || (is_names && !has_names), "the line at {at} is nowhere");
                 // A second header begins anew, and may leave the names to a bare line.

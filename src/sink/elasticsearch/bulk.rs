@@ -4,12 +4,14 @@
 //! 409, and it has arrived. A risk document goes into the index of entities as well, as the latest
 //! unless a later one is there. No IO here.
 
+use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::base::hash;
 use crate::document::Parts;
@@ -27,6 +29,9 @@ pub(super) const PATH: &str = concat!(
 
 /// Bytes of an `_id`, at most: one more, and the whole request is refused.
 const ID_MAX: usize = 512;
+
+/// Actions of one request, at most: two for each document of risk.
+const ACTIONS_MAX: usize = 2 * super::AT_ONCE;
 
 /// Characters of what servers say that are kept.
 const SAID_MAX: usize = 400;
@@ -227,7 +232,35 @@ pub(super) enum Answer {
 
 #[derive(Deserialize)]
 struct Items {
+    #[serde(deserialize_with = "items")]
     items: Vec<Item>,
+}
+
+/// Items, of which there are no more than a request may have actions: an item takes fifty times the
+/// bytes that an empty one has in an answer, so a hostile server could fill the memory.
+fn items<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Item>, D::Error> {
+    struct Bounded;
+
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Vec<Item>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {ACTIONS_MAX} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Vec<Item>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = all.next_element()? {
+                if items.len() == ACTIONS_MAX {
+                    return Err(de::Error::invalid_length(items.len() + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    from.deserialize_seq(Bounded)
 }
 
 #[derive(Deserialize)]
@@ -304,7 +337,7 @@ pub(super) fn answer(reply: &Reply, actions: &[Action]) -> Answer {
                 let why = format!("{} answers to {} actions", items.len(), actions.len());
                 Answer::Busy(why, None)
             }
-            Err(error) => Answer::Busy(format!("an answer that is none: {error}"), None),
+            Err(error) => Answer::Busy(short(&format!("an answer that is none: {error}"), SAID_MAX), None),
         },
         413 => Answer::TooLarge(format!("413: {} actions are too much at once", actions.len())),
         // With an error of its own kind: a gate in between says the same of other things.
@@ -488,6 +521,11 @@ mod tests {
         check(200, "", "Busy(\"an answer that is none");
         check(200, r#"{"items":[]}"#, "Busy(\"0 answers to 1");
         check(200, r#"{"items":[{"index":{"status":201}}]}"#, "Busy");
+        let many = format!(r#"{{"items":[{}{{}}]}}"#, "{},".repeat(ACTIONS_MAX));
+        check(200, &many, "Busy(\"an answer that is none: invalid length 20001");
+        let long = format!(r#"{{"items":"{}"}}"#, "x".repeat(1 << 20));
+        check(200, &long, "Busy(\"an answer that is none: invalid type: string");
+        assert!(format!("{:?}", answer(&replied(200, &long), &actions)).len() < 2 * SAID_MAX);
         check(413, "", "TooLarge");
         let error = r#"{"error":{"type":"action_request_validation_exception","reason":"id"}}"#;
         check(400, error, "Spoilt(\"400 action_request");

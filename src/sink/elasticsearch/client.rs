@@ -2,11 +2,12 @@
 //!
 //! What is asked, and what becomes of an answer, is not decided here.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ureq::http::Uri;
+use ureq::http::{HeaderValue, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, http};
 
@@ -21,7 +22,8 @@ pub(super) struct Client {
     agent: Agent,
     nodes: Vec<Node>,
     next: AtomicUsize,
-    authorization: Option<String>,
+    /// Marked as sensitive: it is not in what `Debug` shows.
+    authorization: Option<HeaderValue>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(super) struct Question<'a> {
     pub(super) path: &'a str,
     pub(super) body: &'a [u8],
     headers: [&'static str; 2],
+    /// Bytes of the answer, at most: more is no answer.
+    answer_max: u64,
 }
 
 /// What a server answered, whatever it was.
@@ -59,8 +63,12 @@ pub(super) struct Silence {
     error: ureq::Error,
 }
 
-/// Bytes of an answer, at most: one item of ten thousand is below a few kilobytes.
-const ANSWER_MAX: u64 = 64 << 20;
+/// Bytes of an answer, at most: a template with all that an operator added to it. It is read as a
+/// tree, which takes many times as much.
+const ANSWER_MAX: u64 = 4 << 20;
+/// The same of an answer to documents: where every one of ten thousand is refused at such length
+/// that it is more, less is sent at once.
+const ITEMS_MAX: u64 = 16 << 20;
 /// How long a server has to take a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server that failed is left alone, where there are others.
@@ -70,13 +78,15 @@ const REST_MAX: Duration = Duration::from_secs(30);
 impl<'a> Question<'a> {
     /// One with JSON, or nothing, in it.
     pub(super) fn new(method: &'static str, path: &'a str, body: &'a [u8]) -> Self {
-        Self { method, path, body, headers: ["application/json", ""] }
+        let headers = ["application/json", ""];
+        Self { method, path, body, headers, answer_max: ANSWER_MAX }
     }
 
     /// One with lines of JSON in it, perhaps compressed.
     pub(super) fn lines(path: &'a str, body: &'a [u8], is_compressed: bool) -> Self {
         let encoding = if is_compressed { "gzip" } else { "" };
-        Self { method: "POST", path, body, headers: ["application/x-ndjson", encoding] }
+        let headers = ["application/x-ndjson", encoding];
+        Self { method: "POST", path, body, headers, answer_max: ITEMS_MAX }
     }
 }
 
@@ -86,7 +96,7 @@ impl Client {
     /// # Errors
     /// When the settings cannot work.
     pub(super) fn new(settings: &Settings) -> Result<Self, CannotConfigure> {
-        let nodes = settings.urls.iter().map(|url| node(url)).collect::<Result<_, _>>()?;
+        let nodes = settings.urls.iter().map(|url| node(url)).collect::<Result<Vec<_>, _>>()?;
         let roots = match &settings.ca {
             Some(path) => roots(path)?,
             None => RootCerts::WebPki,
@@ -103,6 +113,14 @@ impl Client {
             .user_agent(concat!("zeek-ueba/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build());
         let authorization = authorization(settings)?;
+        let overheard = nodes.iter().find(|node| is_overheard(&node.url));
+        if let Some(node) = overheard.filter(|_| authorization.is_some()) {
+            let url = node.url.as_str();
+            tracing::warn!(
+                url,
+                "password or key go there for all to read: https:// instead of http://"
+            );
+        }
         let agent = config.build().new_agent();
         Ok(Self { agent, nodes, next: AtomicUsize::new(0), authorization })
     }
@@ -147,16 +165,17 @@ impl Client {
             [] => request.body(()).map_err(ureq::Error::from).and_then(|it| self.agent.run(it)),
             body => request.body(body).map_err(ureq::Error::from).and_then(|it| self.agent.run(it)),
         };
-        asked.and_then(reply).map_err(|error| Silence { url: node.url.clone(), error })
+        let read = |response| reply(response, question.answer_max);
+        asked.and_then(read).map_err(|error| Silence { url: node.url.clone(), error })
     }
 }
 
-fn reply(response: http::Response<Body>) -> Result<Reply, ureq::Error> {
+fn reply(response: http::Response<Body>, bytes_max: u64) -> Result<Reply, ureq::Error> {
     let retry_after = response.headers().get("retry-after");
     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
     let retry_after = retry_after.map(Duration::from_secs);
     let status = response.status().as_u16();
-    let body = response.into_body().into_with_config().limit(ANSWER_MAX).read_to_vec()?;
+    let body = response.into_body().into_with_config().limit(bytes_max).read_to_vec()?;
     Ok(Reply { status, retry_after, body })
 }
 
@@ -195,6 +214,15 @@ fn node(url: &str) -> Result<Node, CannotConfigure> {
     Ok(Node { url, rest: Mutex::new((None, REST)) })
 }
 
+/// Whether others may read what is sent there: without TLS, to another machine.
+fn is_overheard(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let addr = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let is_here = addr.parse::<IpAddr>().is_ok_and(|addr| addr.is_loopback());
+    uri.scheme_str() == Some("http") && !is_here && host != "localhost"
+}
+
 fn roots(path: &std::path::Path) -> Result<RootCerts, CannotConfigure> {
     let key = || "sink.elasticsearch.ca".to_owned();
     let failed = |error| CannotConfigure::File(key(), path.to_owned(), error);
@@ -210,7 +238,7 @@ fn roots(path: &std::path::Path) -> Result<RootCerts, CannotConfigure> {
     Ok(RootCerts::new_with_certs(&certificates))
 }
 
-fn authorization(settings: &Settings) -> Result<Option<String>, CannotConfigure> {
+fn authorization(settings: &Settings) -> Result<Option<HeaderValue>, CannotConfigure> {
     let key = |name: &str| format!("sink.elasticsearch.{name}");
     let value = match (&settings.api_key, &settings.user) {
         (Some(_), Some(_)) => {
@@ -226,10 +254,13 @@ fn authorization(settings: &Settings) -> Result<Option<String>, CannotConfigure>
         }
         (None, None) => return Ok(None),
     };
-    if !value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+    let is_plain = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let value = HeaderValue::try_from(value).ok().filter(|_| is_plain);
+    let Some(mut value) = value else {
         let why = "sink.elasticsearch.api_key: holds what no key holds";
         return Err(CannotConfigure::Option(why.to_owned()));
-    }
+    };
+    value.set_sensitive(true);
     Ok(Some(value))
 }
 
@@ -253,5 +284,43 @@ fn hint(error: &ureq::Error, url: &str) -> &'static str {
             "; does this port speak HTTP, and without TLS? If with TLS: https:// instead of http://"
         }
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::elasticsearch::tests::settings;
+    use crate::sink::secret::Secret;
+
+    #[test]
+    fn who_may_listen() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9200", false),
+            ("http://localhost", false),
+            ("http://[::1]:9200/es", false),
+            ("https://es.example:9200", false),
+            ("http://es.example:9200", true),
+            ("http://10.0.0.5:9200", true),
+            ("http://[fd00::5]", true),
+        ] {
+            assert_eq!(is_overheard(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_client_does_not_show_its_secret() {
+        let place = tempfile::TempDir::new().unwrap();
+        let path = place.path().join("key");
+        std::fs::write(&path, "hidden\n").unwrap();
+        let (api_key, user) = (Some(Secret::File(path)), Some("u".to_owned()));
+        let by_key = Settings { api_key: api_key.clone(), ..settings("http://[::1]:1") };
+        let by_password = Settings { user, password: api_key, ..settings("http://[::1]:1") };
+        for (settings, header) in [(by_key, "ApiKey hidden"), (by_password, "Basic dTpoaWRkZW4=")] {
+            let client = Client::new(&settings).unwrap();
+            assert_eq!(client.authorization.as_ref().unwrap(), header);
+            let shown = format!("{client:?}");
+            assert!(!shown.contains("hidden") && !shown.contains("dTpoaWRkZW4"), "{shown}");
+        }
     }
 }

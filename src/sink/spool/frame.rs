@@ -21,6 +21,9 @@ const MAGIC: [u8; 4] = *b"zus1";
 /// Bytes of a payload at most: one document, which has at most 16 MiB, and those of a block.
 pub(super) const RAW_MAX: usize = 32 << 20;
 
+/// Numbers are smaller: nobody has had as many documents.
+const NUMBER_MAX: u64 = 1 << 62;
+
 /// Fast: the sink's thread must keep up with the lanes.
 const LEVEL: i32 = 1;
 
@@ -52,6 +55,7 @@ impl Head {
         let is_possible = *magic == MAGIC
             && head.raw as usize <= RAW_MAX
             && head.packed as usize <= zstd::zstd_safe::compress_bound(RAW_MAX)
+            && head.first < NUMBER_MAX
             && head.count > 0
             && head.count <= head.raw;
         is_possible.then_some(head)

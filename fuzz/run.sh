@@ -1,0 +1,34 @@
+#!/bin/bash
+# Runs one fuzz target for so many seconds; with a third argument a line of a table is added to that
+# file: what was run, for how long, and what came of it. The last lines of libFuzzer are shown.
+#
+#   fuzz/run.sh target/fuzz/x86_64-unknown-linux-gnu/release/gz 60 [docs/fuzzing.md]
+set -euo pipefail
+
+binary=$1 seconds=$2 table=${3:-}
+target=$(basename "$binary")
+here=$(cd "$(dirname "$0")" && pwd)
+corpus=$here/corpus/$target artifacts=$here/artifacts/$target
+mkdir -p "$corpus" "$artifacts"
+log=$artifacts/$$.log
+findings() { find "$artifacts" -name 'crash-*' -o -name 'timeout-*' -o -name 'oom-*' | wc -l; }
+
+before=$(findings)
+rc=0
+"$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
+  -print_final_stats=1 -artifact_prefix="$artifacts/" "$corpus" "$here/seeds/$target" \
+  > "$log" 2>&1 || rc=$?
+# What was found speaks for itself, also when it is a megabyte long.
+tail -12 "$log" | cut -c -400
+
+if [ -n "$table" ]; then
+  last=$(grep -aE '^#[0-9]+.* cov: ' "$log" | tail -1)
+  of() { sed -nE "s/.* $1: ([0-9]+).*/\1/p" <<< "$last"; }
+  runs=$(sed -nE 's/^stat::number_of_executed_units: ([0-9]+)$/\1/p' "$log" | tail -1)
+  took=$(sed -nE 's/^Done [0-9]+ runs in ([0-9]+) second.*/\1/p' "$log" | tail -1)
+  printf '| %s | `%s` | %s | %s | %s | %s | %s | %s |\n' "$(date -u +%F)" "$target" \
+    "${took:-ended early}" "${runs:--}" "$(of cov)" "$(of ft)" "$(of corp)" \
+    "$(( $(findings) - before ))" >> "$table"
+fi
+mv "$log" "$artifacts/last.log"
+exit "$rc"
