@@ -230,8 +230,8 @@ pub(super) fn decayed(fraction: u64, elapsed: u64, half_life: u64) -> u64 {
     halved(fraction, u64::try_from(bits).unwrap_or(u64::MAX))
 }
 
-/// A fraction as a score, rounded to the nearest part per million. What is more than 1, as a damaged
-/// state may have it, is 1.
+/// A fraction as a score, rounded to the nearest part per million. What is more than 1, as a
+/// damaged state may have it, is 1.
 pub(super) fn to_ppm(fraction: u64) -> Ppm {
     Ppm::new(((fraction.min(ONE) * 1_000_000 + (ONE >> 1)) >> 32) as u32)
 }
