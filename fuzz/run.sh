@@ -13,6 +13,7 @@ mkdir -p "$corpus" "$artifacts"
 log=$artifacts/$$.log
 findings() { find "$artifacts" -name 'crash-*' -o -name 'timeout-*' -o -name 'oom-*' | wc -l; }
 
+SECONDS=0
 before=$(findings)
 rc=0
 "$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
@@ -25,9 +26,8 @@ if [ -n "$table" ]; then
   last=$(grep -aE '^#[0-9]+.* cov: ' "$log" | tail -1)
   of() { sed -nE "s/.* $1: ([0-9]+).*/\1/p" <<< "$last"; }
   runs=$(sed -nE 's/^stat::number_of_executed_units: ([0-9]+)$/\1/p' "$log" | tail -1)
-  took=$(sed -nE 's/^Done [0-9]+ runs in ([0-9]+) second.*/\1/p' "$log" | tail -1)
   printf '| %s | `%s` | %s | %s | %s | %s | %s | %s |\n' "$(date -u +%F)" "$target" \
-    "${took:-ended early}" "${runs:--}" "$(of cov)" "$(of ft)" "$(of corp)" \
+    "$SECONDS" "${runs:--}" "$(of cov)" "$(of ft)" "$(of corp)" \
     "$(( $(findings) - before ))" >> "$table"
 fi
 mv "$log" "$artifacts/last.log"

@@ -337,7 +337,9 @@ pub(super) fn answer(reply: &Reply, actions: &[Action]) -> Answer {
                 let why = format!("{} answers to {} actions", items.len(), actions.len());
                 Answer::Busy(why, None)
             }
-            Err(error) => Answer::Busy(short(&format!("an answer that is none: {error}"), SAID_MAX), None),
+            Err(error) => {
+                Answer::Busy(short(&format!("an answer that is none: {error}"), SAID_MAX), None)
+            }
         },
         413 => Answer::TooLarge(format!("413: {} actions are too much at once", actions.len())),
         // With an error of its own kind: a gate in between says the same of other things.
