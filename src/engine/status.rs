@@ -286,6 +286,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn how_long_a_spool_lasts() {
+        let mut spool = SpoolStatus { bytes_max: 4 << 30, ..SpoolStatus::default() };
+        assert_eq!(spool.lasts(), None, "nothing came yet");
+        (spool.rate, spool.packed) = (80_000, 60);
+        assert_eq!(spool.lasts().map(|it| it.as_secs() / 3600), Some(248));
+        spool.bytes = 3 << 30;
+        assert_eq!(spool.lasts().map(|it| it.as_secs() / 3600), Some(62));
+        spool.bytes = 5 << 30;
+        assert_eq!(spool.lasts(), Some(Duration::ZERO));
+        (spool.rate, spool.packed, spool.bytes_max) = (u64::MAX, u64::MAX, u64::MAX);
+        assert_eq!(spool.lasts(), Some(Duration::ZERO));
+    }
+
+    #[test]
     fn a_bound_belongs_to_its_bucket() {
         let mut histogram = Histogram::default();
         histogram.note(Duration::from_micros(10), 1);

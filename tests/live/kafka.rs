@@ -261,7 +261,10 @@ fn f46_away_until_the_spool_is_full_which_is_seen_as_lag() {
     assert!(begun.elapsed() < Duration::from_secs(10), "also while it is full");
     let cluster = MockCluster::new(1).unwrap();
     daemon.args[1] = format!("sink.kafka.brokers=[{:?}]", cluster.bootstrap_servers());
+    assert!(!daemon.log().contains("it may be away for"), "nobody knew how much comes");
     daemon.start();
+    assert!(daemon.log().contains("it may be away for"), "{}", daemon.log());
+    assert!(daemon.log().contains("the spool has what it lacks"), "{}", daemon.log());
     let rows = |daemon: &Daemon| daemon.metrics().sum("records_total");
     while rows(&daemon) < 120_000.0 || super::kafka::lag(&daemon) > 0.0 {
         assert!(Instant::now() < until + PATIENCE, "{} {}", rows(&daemon), daemon.log());
