@@ -141,7 +141,7 @@ pub enum Dlq {
         /// Which.
         #[command(flatten)]
         which: Which,
-        /// How long the sink may take for each thousand of them, in seconds.
+        /// How long the sink may take for each hundred of them, in seconds.
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         within: u64,
     },

@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::{Failed, plan, print, shown, shown_bytes};
 
 /// Letters that are sent again at once.
-const AT_ONCE: usize = 1000;
+const AT_ONCE: usize = 100;
 /// Characters of a reason in a list.
 const DETAIL_MAX: usize = 80;
 

@@ -25,7 +25,12 @@ impl<S> Also<S> {
 impl<S: Sink> Sink for Also<S> {
     fn write(&mut self, kind: Kind, documents: &[u8]) -> io::Result<()> {
         if kind != Kind::DeadLetter {
-            self.networks.iter().try_for_each(|it| it.shared().send(kind, documents))?;
+            for network in &self.networks {
+                let shared = network.shared();
+                shared.send(kind, documents)?;
+                let letters = shared.take_letters(&shared.handed());
+                self.first.write(Kind::DeadLetter, &letters)?;
+            }
         }
         self.first.write(kind, documents)
     }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::Builder;
@@ -20,7 +21,7 @@ use super::network::{Inner, Shared};
 use super::spool::{Bound, Lost, Read, Spool};
 
 /// How long a commit waits for a sink, if that keeps up: beyond it, it does not.
-const GRACE: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
+pub(super) const GRACE: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
 
 /// How long others are held up by a sink of two times that.
 const HELD_MAX: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
@@ -28,6 +29,9 @@ const HELD_MAX: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 100
 /// Blocks after which it is measured again how well they can be packed, and how large they must be.
 const MEASURED_EVERY: u64 = 256;
 const MEASURED_MIN: usize = 64 << 10;
+
+/// Events that are made again at once.
+const AGAIN_MAX: usize = 20_000;
 
 /// Time between two marks that tell how old a document is, and how many of them there are.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -64,6 +68,9 @@ pub(super) struct Backlog {
     /// Whether a commit did not wait for it, and it has not caught up since.
     is_late: bool,
     failed: Option<(io::ErrorKind, String)>,
+    /// Whether it is time to end, and whether nothing more is sent for that.
+    is_ending: bool,
+    is_halted: bool,
 }
 
 impl Backlog {
@@ -84,7 +91,19 @@ impl Backlog {
             is_short: false,
             is_late: false,
             failed: None,
+            is_ending: false,
+            is_halted: false,
         }
+    }
+
+    /// Whether there is a spool.
+    pub(super) fn is_there(&self) -> bool {
+        self.is_there
+    }
+
+    /// Whether nothing more is sent, because it is time to end.
+    pub(super) fn is_halted(&self) -> bool {
+        self.is_halted
     }
 
     /// What went wrong where nobody could be told.
@@ -98,7 +117,7 @@ impl Backlog {
     pub(super) fn gives_way(&self, begun: Instant) -> bool {
         let is_silent = begun.max(self.acked).elapsed() >= GRACE;
         let holds_up = self.has_others && self.held_until(begun) + begun.elapsed() >= HELD_MAX;
-        self.is_there && (is_silent || holds_up)
+        self.is_there && (self.is_ending || is_silent || holds_up)
     }
 
     fn held_until(&self, at: Instant) -> Duration {
@@ -196,9 +215,14 @@ impl Shared {
             self.show(&mut inner, &spool);
         }
         *self.spool.lock().unwrap_or_else(PoisonError::into_inner) = Some(spool);
-        let shared = Arc::clone(self);
-        let builder = Builder::new().name("spool".to_owned());
-        builder.spawn(move || shared.refill(&*again))?;
+        for kind in Kind::ALL.into_iter().take(KINDS) {
+            let (shared, again) = (Arc::clone(self), Arc::clone(&again));
+            let refill = move || {
+                let done = catch_unwind(AssertUnwindSafe(|| shared.refill(kind, &*again)));
+                shared.refilled(done.unwrap_or_else(|_| Err(io::Error::other("a bug"))));
+            };
+            Builder::new().name("spool".to_owned()).spawn(refill)?;
+        }
         Ok(known)
     }
 
@@ -238,7 +262,7 @@ impl Shared {
                 self.show(&mut inner, spool);
                 return Ok(());
             }
-            spool.begin(at, next);
+            spool.begin(at, next)?;
             inner = self.lock();
             inner.backlog.is_behind[at] = true;
             inner.backlog.saved[at] = next;
@@ -251,8 +275,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until the sink has everything before these numbers, or, where that takes too long,
-    /// puts it into the spool. Returns how far the sink has come, and the dead letters up to there;
+    /// Waits until the sink has everything before these numbers, or, where that takes longer than
+    /// `until`, puts it into the spool. Returns how far the sink has come, and the dead letters up to there;
     /// nothing when `is_over` says that it is time to end and there is no room.
     ///
     /// # Errors
@@ -260,17 +284,22 @@ impl Shared {
     pub(super) fn settle(
         &self,
         marks: &Marks,
+        until: Instant,
         is_over: &dyn Fn() -> bool,
     ) -> io::Result<Option<(Progress, Vec<u8>)>> {
         let mut inner = self.lock();
         let saved = inner.backlog.saved;
         let keeps_up = inner.window.has_passed(&saved) && inner.backlog.is_behind == [false; KINDS];
         inner.backlog.is_late &= !keeps_up;
-        let grace = if inner.backlog.is_late { Duration::ZERO } else { GRACE };
+        let is_late = inner.backlog.is_late;
+        inner.backlog.is_halted = inner.backlog.is_ending && is_late;
         drop(inner);
+        let grace = if is_late { Duration::ZERO } else { until - now() };
         if !self.settled_within(marks, grace) {
             self.lock().backlog.is_late = true;
+            self.hear_out(until);
             while !self.save(marks)? && !self.settled_within(marks, MARK_EVERY) {
+                self.lock().backlog.check()?;
                 if is_over() {
                     return Ok(None);
                 }
@@ -286,6 +315,21 @@ impl Shared {
         Ok(Some((Progress { cursors, handed: *marks, rate, packed }, letters)))
     }
 
+    /// At the end of a sink that is late: what is on its way may arrive still, so that it is not
+    /// sent again by the next start.
+    fn hear_out(&self, until: Instant) {
+        let mut inner = self.lock();
+        while inner.backlog.is_halted && inner.window.has_sent() && now() < until {
+            inner = self.wait(inner, Duration::from_millis(50));
+        }
+    }
+
+    /// It is time to end: nothing is waited for any more.
+    pub(super) fn end(&self) {
+        self.lock().backlog.is_ending = true;
+        self.tell();
+    }
+
     /// Makes everything before these numbers last that the sink does not have; whether there was
     /// room.
     fn save(&self, marks: &Marks) -> io::Result<bool> {
@@ -297,7 +341,12 @@ impl Shared {
             let from = inner.backlog.saved[kind];
             if inner.backlog.is_behind[kind] {
                 drop(inner);
-                is_saved &= spool.flush(kind)?;
+                let is_flushed = spool.flush(kind)?;
+                if is_flushed {
+                    let saved = &mut self.lock().backlog.saved[kind];
+                    *saved = (*saved).max(*mark);
+                }
+                is_saved &= is_flushed;
                 continue;
             }
             let (from, documents) = inner.window.between(kind, from, *mark);
@@ -339,7 +388,10 @@ impl Shared {
         // A commit lets files go: nothing is read while they are too many, so nothing else asks for
         // one.
         let has_moved = (0..KINDS).any(|kind| cursors[kind] > inner.backlog.committed[kind]);
-        !inner.letters.is_empty() || inner.backlog.is_short || (has_files && has_moved)
+        inner.has_letters()
+            || inner.backlog.failed.is_some()
+            || inner.backlog.is_short
+            || (has_files && has_moved)
     }
 
     /// Whether nothing more should be read for want of room.
@@ -359,37 +411,33 @@ impl Shared {
             return;
         }
         drop(inner);
-        let ratio = self.locked().as_mut().map_or(0, |spool| spool.ratio(block));
+        // Another time, where it is being written to.
+        let Ok(mut locked) = self.spool.try_lock() else { return };
+        let ratio = locked.as_mut().map_or(0, |spool| spool.ratio(block));
         self.lock().status.spool.packed = ratio;
     }
 
-    /// Brings documents back from the disk as there is room, until there is an end.
-    fn refill(&self, again: &MakeAgain) {
-        let mut turn = 0;
-        while let Some(kind) = self.waits(turn) {
-            turn = kind as usize + 1;
-            if let Err(error) = self.refill_once(kind, again) {
-                tracing::error!(%error, "the spool cannot be read");
-                self.lock().backlog.failed = Some((error.kind(), error.to_string()));
-                return;
-            }
-        }
-    }
-
-    /// A kind that documents of are on disk, and that there is room for, from `turn` on; waits for
-    /// it. Nothing at the end.
-    fn waits(&self, turn: usize) -> Option<Kind> {
+    /// Brings documents of a kind back from the disk as there is room, until there is an end.
+    fn refill(&self, kind: Kind, again: &MakeAgain) -> io::Result<()> {
+        let at = kind as usize;
         let mut inner = self.lock();
         while !inner.is_closed {
-            let mut kinds = (0..KINDS).map(|kind| (turn + kind) % KINDS);
-            let is_next =
-                |kind: &usize| inner.backlog.is_behind[*kind] && !inner.window.is_full(*kind);
-            if let Some(kind) = kinds.find(is_next) {
-                return Some(Kind::ALL[kind]);
+            if inner.backlog.is_behind[at] && inner.has_room(at) {
+                drop(inner);
+                self.refill_once(kind, again)?;
+                inner = self.lock();
+            } else {
+                inner = self.wait(inner, MARK_EVERY);
             }
-            inner = self.wait(inner, MARK_EVERY);
         }
-        None
+        Ok(())
+    }
+
+    fn refilled(&self, done: io::Result<()>) {
+        if let Err(error) = done {
+            tracing::error!(%error, "the spool cannot be read");
+            self.lock().backlog.failed = Some((error.kind(), error.to_string()));
+        }
     }
 
     fn refill_once(&self, kind: Kind, again: &MakeAgain) -> io::Result<()> {
@@ -397,19 +445,19 @@ impl Shared {
         let mut locked = self.locked();
         let Some(spool) = locked.as_mut() else { return Ok(()) };
         match spool.read(at)? {
-            Some(Read::Documents(_, block)) => {
-                self.lock().take_back(kind, block);
+            Some(Read::Documents(first, block)) => {
+                self.lock().take_back(kind, first, block)?;
             }
             Some(Read::Lost(lost)) => {
                 drop(locked);
-                self.make_again(kind, &lost, again);
+                self.make_again(kind, &lost, again)?;
             }
             // What is not on disk yet need not go there.
             None => {
                 let mut inner = self.lock();
                 if let Some((first, block)) = spool.take_pending(at) {
                     inner.backlog.saved[at] = first;
-                    inner.take_back(kind, block);
+                    inner.take_back(kind, first, block)?;
                 }
                 inner.backlog.is_behind[at] = false;
             }
@@ -419,30 +467,44 @@ impl Shared {
     }
 
     /// Goes on behind documents that are not there any more; events come back whose lines are.
-    fn make_again(&self, kind: Kind, lost: &Lost, again: &MakeAgain) {
+    fn make_again(&self, kind: Kind, lost: &Lost, again: &MakeAgain) -> io::Result<()> {
         let at = kind as usize;
         let mut made = 0;
-        for (first, ids) in &lost.known {
-            let mut found = again(ids);
-            let Some(mut inner) = self.when_empty(at) else { return };
-            inner.window.skip(at, *first);
-            for id in ids {
-                match found.remove(id) {
-                    Some(document) => {
-                        made += 1;
-                        inner.take_back(kind, document);
+        let mut rest = lost.known.as_slice();
+        while !rest.is_empty() {
+            // Logs are looked for and read once for many of them.
+            let mut count = 0;
+            let most = rest.iter().take_while(|(_, ids)| {
+                let is_first = count == 0;
+                count += ids.len();
+                is_first || count <= AGAIN_MAX
+            });
+            let (runs, after) = rest.split_at(most.count());
+            rest = after;
+            let ids: Vec<Id> = runs.iter().flat_map(|(_, ids)| ids).copied().collect();
+            let mut found = again(&ids);
+            for (first, ids) in runs {
+                let Some(mut inner) = self.when_empty(at) else { return Ok(()) };
+                inner.window.skip(at, *first);
+                for (number, id) in (*first..).zip(ids) {
+                    match found.remove(id) {
+                        Some(document) => {
+                            made += 1;
+                            inner.take_back(kind, number, document)?;
+                        }
+                        None => inner.window.push_nothing(kind),
                     }
-                    None => inner.window.push_nothing(kind),
                 }
+                drop(inner);
+                self.tell();
             }
-            drop(inner);
-            self.tell();
         }
-        let Some(mut inner) = self.when_empty(at) else { return };
+        let Some(mut inner) = self.when_empty(at) else { return Ok(()) };
         inner.window.skip(at, lost.to);
-        let missing = lost.to - lost.from - made;
+        let missing = (lost.to - lost.from).saturating_sub(made);
         inner.status.spool.made_again += made;
         inner.status.spool.lost += missing;
+        drop(inner);
         let (from, to) = (lost.from, lost.to);
         tracing::error!(
             ?kind,
@@ -452,6 +514,7 @@ impl Shared {
             missing,
             "documents of the spool are damaged or gone"
         );
+        Ok(())
     }
 
     /// Once the window has nothing of a kind; nothing at the end.

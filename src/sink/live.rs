@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::base::clock::now;
 use crate::engine::{Cut, FileEnd, Gate, Kind, LastingSink, LettersStatus, Progress, Sink};
 
+use super::backlog::GRACE;
 use super::letters::{self, Bound, Standing, Writer};
 use super::ndjson::{CannotOpen, in_file, mode, name};
 use super::network::Network;
@@ -336,8 +338,9 @@ impl Outbox {
         }
         let (mut rejected, mut sinks) = (Vec::new(), BTreeMap::new());
         let is_over = || self.stop.load(Ordering::Relaxed);
+        let until = now() + GRACE;
         for (network, handed) in self.networks.iter().zip(&cut.handed) {
-            let settled = network.shared().settle(handed, &is_over)?;
+            let settled = network.shared().settle(handed, until, &is_over)?;
             let Some((progress, letters)) = settled else {
                 let why = format!("{}: no room for what it lacks", network.name());
                 return Err(io::Error::new(io::ErrorKind::StorageFull, why));
@@ -376,6 +379,11 @@ impl Outbox {
 }
 
 impl Room {
+    /// It is time to end: nothing waits for a sink any more.
+    pub fn end(&self) {
+        self.networks.iter().for_each(|network| network.shared().end());
+    }
+
     /// How the dead letters stand.
     #[must_use]
     pub fn letters(&self) -> LettersStatus {

@@ -25,6 +25,9 @@ pub trait Network: Send + Sync + std::fmt::Debug {
     fn shared(&self) -> &Arc<Shared>;
 }
 
+/// Bytes of dead letters that wait for a commit, beyond which no more documents are sent.
+const LETTERS_MAX: usize = 16 << 20;
+
 /// A wait that something else will end.
 const LONG: Duration = Duration::from_secs(1);
 
@@ -42,7 +45,8 @@ pub(super) struct Inner {
     pub(super) window: Window,
     pub(super) status: SinkStatus,
     /// Dead letters that no commit has taken yet, by the tickets of their documents.
-    pub(super) letters: BTreeMap<Ticket, Vec<u8>>,
+    letters: BTreeMap<Ticket, Vec<u8>>,
+    letter_bytes: usize,
     /// Documents before these are waited for.
     wanted: Marks,
     /// When the oldest of those that wait to be sent came.
@@ -83,6 +87,7 @@ impl Shared {
             window: Window::new(bytes_max),
             status: SinkStatus::default(),
             letters: BTreeMap::new(),
+            letter_bytes: 0,
             wanted: Marks::default(),
             since: None,
             later: BTreeSet::new(),
@@ -128,7 +133,7 @@ impl Shared {
         let at = kind as usize;
         let mut inner = self.lock();
         let begun = now();
-        while !inner.backlog.is_behind[at] && inner.window.is_full(at) {
+        while !inner.backlog.is_behind[at] && !inner.has_room(at) {
             inner.backlog.check()?;
             if inner.backlog.gives_way(begun) {
                 drop(inner);
@@ -196,6 +201,18 @@ impl Inner {
         }
     }
 
+    /// Whether documents of a kind may come into the window. Where there is a spool, those that are
+    /// rejected must not fill the memory.
+    pub(super) fn has_room(&self, kind: usize) -> bool {
+        let has_letters = self.letter_bytes >= LETTERS_MAX && self.backlog.is_there();
+        !self.window.is_full(kind) && !has_letters
+    }
+
+    /// Whether no commit has taken some dead letters.
+    pub(super) fn has_letters(&self) -> bool {
+        !self.letters.is_empty()
+    }
+
     /// Takes documents into the window that come now.
     pub(super) fn add(&mut self, kind: Kind, block: Vec<u8>) {
         let bytes = block.len() as u64;
@@ -211,10 +228,16 @@ impl Inner {
         self.status.handed_bytes += bytes;
     }
 
-    /// Takes documents into the window that were on disk.
-    pub(super) fn take_back(&mut self, kind: Kind, block: Vec<u8>) {
+    /// Takes documents into the window that were on disk, from number `first` on.
+    pub(super) fn take_back(&mut self, kind: Kind, first: u64, block: Vec<u8>) -> io::Result<()> {
+        let next = self.window.ends()[kind as usize];
+        if next != first {
+            let why = format!("documents from number {first} on were read where {next} is next");
+            return Err(io::Error::other(why));
+        }
         self.window.push(kind, block, None);
         self.since.get_or_insert_with(now);
+        Ok(())
     }
 
     /// See [`Shared::take_letters`].
@@ -224,6 +247,7 @@ impl Inner {
             let of_kind = ticket(kind, 0)..ticket(kind, *mark);
             taken.extend(self.letters.extract_if(of_kind, |_, _| true).flat_map(|(_, it)| it));
         }
+        self.letter_bytes -= taken.len();
         taken
     }
 
@@ -235,6 +259,9 @@ impl Inner {
         bytes: usize,
         linger: Duration,
     ) -> Result<Vec<(Ticket, Document)>, Duration> {
+        if self.backlog.is_halted() {
+            return Err(LONG);
+        }
         let now = now();
         while let Some((time, number)) = self.later.first().copied().filter(|it| it.0 <= now) {
             self.later.remove(&(time, number));
@@ -276,7 +303,10 @@ impl Inner {
     pub(super) fn reject(&mut self, sink: &'static str, number: Ticket, why: &str) {
         let Some(document) = self.window.get(number).cloned() else { return };
         tracing::warn!(sink, why, "a document was rejected; it is in dead-letter.ndjson");
-        write_rejected(document.bytes(), sink, why, self.letters.entry(number).or_default());
+        let letter = self.letters.entry(number).or_default();
+        let before = letter.len();
+        write_rejected(document.bytes(), sink, why, letter);
+        self.letter_bytes += letter.len() - before;
         self.status.rejected += 1;
         self.window.settle(number);
     }

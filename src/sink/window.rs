@@ -276,6 +276,12 @@ impl Window {
         self.lanes.iter().zip(marks).all(|(lane, mark)| lane.cursor >= *mark)
     }
 
+    /// Whether some are on their way.
+    pub(super) fn has_sent(&self) -> bool {
+        let is_sent = |lane: &Lane| lane.documents.iter().any(|(_, it)| *it == Stage::Sent);
+        self.lanes.iter().any(is_sent)
+    }
+
     /// Bytes of the documents that wait to be sent.
     pub(super) fn waiting(&self) -> usize {
         self.lanes.iter().map(|lane| lane.waiting).sum()

@@ -59,7 +59,7 @@ impl<'a> Resend<'a> {
     /// What the system says.
     pub fn send(&self, letters: &[(Key, Letter)], within: Duration) -> io::Result<Option<Resent>> {
         let mut resent = Resent::default();
-        let mut sent: BTreeMap<&str, BTreeMap<String, Key>> = BTreeMap::new();
+        let mut sent: BTreeMap<&str, BTreeMap<String, Vec<Key>>> = BTreeMap::new();
         let made = self.made_again(letters);
         let mut open = 0;
         for (key, letter) in letters {
@@ -84,11 +84,14 @@ impl<'a> Resend<'a> {
             }
             open += document.len();
             network.shared().send(kind(letter), &document)?;
-            sent.entry(network.name()).or_default().insert(id, *key);
+            sent.entry(network.name()).or_default().entry(id).or_default().push(*key);
             // A sink that is away must not hold it up with a full window.
             if open > OPEN_MAX {
                 open = 0;
-                if !network.shared().settled_within(&network.shared().handed(), within) {
+                let waits = |it: &Arc<dyn Network>| {
+                    it.shared().settled_within(&it.shared().handed(), within)
+                };
+                if !self.networks.iter().all(waits) {
                     return Ok(None);
                 }
             }
@@ -101,10 +104,11 @@ impl<'a> Resend<'a> {
             }
             for line in network.shared().take_letters(&handed).split(|byte| *byte == b'\n') {
                 let Some(again) = Letter::parse(line) else { continue };
-                let key = again.event_id.as_ref().and_then(|id| keys.remove(id));
-                resent.rejected.extend(key.map(|key| (key, again.detail.clone())));
+                let again_of = again.event_id.as_ref().and_then(|id| keys.remove(id));
+                let rejected = again_of.into_iter().flatten();
+                resent.rejected.extend(rejected.map(|key| (key, again.detail.clone())));
             }
-            resent.replayed.extend(keys.into_values());
+            resent.replayed.extend(keys.into_values().flatten());
         }
         Ok(Some(resent))
     }

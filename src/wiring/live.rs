@@ -44,7 +44,7 @@ pub enum CannotStart {
     Spool(std::path::PathBuf, io::Error),
     /// A sink that is configured no longer lacks documents.
     #[error(
-        "the sink {0} is not configured any more and lacks {1} documents that are kept for it: \
+        "the sink {0} is not configured any more and lacks {1} documents or more, kept for it: \
          configure it again, or start once with --retire-sink {0}, which discards them"
     )]
     Retired(String, u64),
@@ -142,7 +142,13 @@ fn retire(
     agreed: &Agreed,
 ) -> Result<(), CannotStart> {
     let is_on = |name: &str| networks.iter().any(|network| network.name() == name);
-    let gone = left.sinks.extract_if(.., |name, _| !is_on(name));
+    let mut gone: BTreeMap<String, Progress> =
+        left.sinks.extract_if(.., |name, _| !is_on(name)).collect();
+    // A state that was made anew does not know of them.
+    for name in spool::known(&plan.state).into_iter().filter(|name| !is_on(name)) {
+        let unknown = Progress { handed: [1, 0, 0], ..Progress::default() };
+        gone.entry(name).or_insert(unknown);
+    }
     for (name, progress) in gone {
         let pairs = progress.handed.iter().zip(progress.cursors);
         let lacks: u64 = pairs.map(|(handed, cursor)| handed - cursor).sum();
@@ -301,7 +307,10 @@ impl Daemon {
             let gate = Box::new(room.clone());
             let ends = Ends { sink: Box::new(events), store: Box::new(keeper), gate };
             let mut watch = |applier: &mut Applier, meters: &Meters| {
-                no_room_needed.store(stop.load(Ordering::Relaxed), Ordering::Relaxed);
+                if stop.load(Ordering::Relaxed) {
+                    no_room_needed.store(true, Ordering::Relaxed);
+                    room.end();
+                }
                 let mut status = status(applier, meters, &board, &networks);
                 status.letters = room.letters();
                 watch(applier, status);

@@ -144,6 +144,36 @@ fn f47_a_sync_of_the_spool_that_fails() {
     expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);
 }
 
+/// A spool that cannot be read ends the program too: what it holds is there for the next start.
+#[test]
+fn f47_a_read_of_the_spool_that_fails() {
+    let works = |args: &[&str]| Command::new("strace").args(args).output();
+    if !works(&["-qq", "true"]).is_ok_and(|run| run.status.success()) {
+        println!("nothing can be traced here: apt-get install strace");
+        return;
+    }
+    let mut host = away(50);
+    assert_eq!(host.daemon.stop(), Some(0), "{}", host.daemon.log());
+    let args = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-P"];
+    host.daemon.run_by = args.map(str::to_owned).to_vec();
+    host.daemon.run_by.push(spool(&host, ".spool").display().to_string());
+    host.daemon.run_by.extend(["-e", "inject=pread64:error=EIO"].map(str::to_owned));
+    host.daemon.start();
+    let until = Instant::now() + PATIENCE;
+    let code = loop {
+        if let Some(code) = host.daemon.ended() {
+            break code;
+        }
+        assert!(Instant::now() < until, "it goes on: {}", host.daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(code, Some(74), "{}", host.daemon.log());
+    host.daemon.run_by.clear();
+    let cluster = deliver(&mut host.daemon);
+    wait(&host.daemon, &|daemon| lag(daemon) == 0.0);
+    expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);
+}
+
 fn check_damage(damage: impl FnOnce(&Path), is_there: bool) {
     let mut host = away(400);
     host.daemon.kill();

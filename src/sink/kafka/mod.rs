@@ -397,7 +397,8 @@ impl Sender {
             let wait = if producer.in_flight_count() > 0 { HEAR } else { IDLE };
             inner = self.shared.wait(inner, wait);
         }
-        (!inner.is_closed).then(|| inner.window.take(AT_ONCE, usize::MAX))
+        let most = if inner.backlog.is_halted() { 0 } else { AT_ONCE };
+        (!inner.is_closed).then(|| inner.window.take(most, usize::MAX))
     }
 
     /// Hands one document over; an error says why all have to be sent again, if they have.

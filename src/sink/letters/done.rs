@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -34,11 +34,22 @@ impl Dealt {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
+/// Whoever makes a file there, it is for the daemon.
+fn own(file: &File, state: &Path) -> io::Result<()> {
+    let (ours, theirs) = (file.metadata()?, fs::metadata(state)?);
+    if (ours.uid(), ours.gid()) == (theirs.uid(), theirs.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(theirs.uid()), Some(theirs.gid()))
+}
+
 impl Lock {
     fn open(state: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        options.open(state.join("dead-letter.lock"))
+        let file = options.open(state.join("dead-letter.lock"))?;
+        own(&file, state)?;
+        Ok(file)
     }
 
     /// Takes it; nothing if another has it.
@@ -84,14 +95,17 @@ impl Done {
         Ok(Self { keys })
     }
 
-    /// When something was added last; the beginning of time where nothing ever was.
+    /// What changes when something is added.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn changed(state: &Path) -> io::Result<SystemTime> {
+    pub(super) fn changed(state: &Path) -> io::Result<(SystemTime, u64)> {
         match fs::metadata(path(state)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SystemTime::UNIX_EPOCH),
-            metadata => metadata?.modified(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok((SystemTime::UNIX_EPOCH, 0))
+            }
+            Ok(metadata) => Ok((metadata.modified()?, metadata.len())),
+            Err(error) => Err(error),
         }
     }
 
@@ -115,6 +129,7 @@ impl Done {
         let lines: String = keys.iter().map(|key| format!("{key} {}\n", dealt.name())).collect();
         let mut options = OpenOptions::new();
         let mut file = options.append(true).create(true).mode(0o600).open(path(state))?;
+        own(&file, state)?;
         file.write_all(lines.as_bytes())?;
         file.sync_data()
     }
@@ -133,6 +148,7 @@ impl Done {
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
         file.write_all(lines.as_bytes())?;
         file.sync_data()?;
-        fs::rename(aside, path(state))
+        fs::rename(aside, path(state))?;
+        File::open(state)?.sync_all()
     }
 }

@@ -12,15 +12,15 @@ use crate::base::hash;
 
 /// Names a letter: a hash of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key([u8; 6]);
+pub struct Key([u8; 12]);
 
 impl Key {
     pub(super) fn of(line: &[u8]) -> Self {
-        let [a, b, c, d, e, f, ..] = hash::digest(&[line]);
-        Self([a, b, c, d, e, f])
+        let digest = hash::digest(&[line]);
+        Self(std::array::from_fn(|at| digest[at]))
     }
 
-    /// From its twelve hex digits.
+    /// From its 24 hex digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;

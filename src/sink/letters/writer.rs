@@ -39,8 +39,10 @@ pub(in crate::sink) struct Writer {
     waiting: Vec<u8>,
     /// Of a file that was made smaller: the keys that went, until that is committed.
     gone: Option<BTreeSet<Key>>,
+    /// Keys that went for good, and that are to be forgotten.
+    forgotten: BTreeSet<Key>,
     /// When what was dealt with had changed, as it was last looked at.
-    looked: Option<SystemTime>,
+    looked: Option<(SystemTime, u64)>,
     standing: Arc<Standing>,
 }
 
@@ -50,6 +52,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 fn path(state: &Path) -> PathBuf {
     state.join(NAME)
 }
+
+/// A smaller file while it is made.
+const ASIDE: &str = "dead-letter.tmp";
 
 /// What the file was before it was made smaller.
 fn before(state: &Path, sequence: u64) -> PathBuf {
@@ -97,6 +102,7 @@ impl Writer {
             end,
             waiting: Vec::new(),
             gone: None,
+            forgotten: BTreeSet::new(),
             looked: None,
             standing,
         })
@@ -175,12 +181,13 @@ impl Writer {
     pub(in crate::sink) fn cut(&mut self, stop: &AtomicBool) -> io::Result<FileEnd> {
         let path = path(&self.state);
         let failed = |error: io::Error| in_file(&path, &error);
-        self.committed().map_err(failed)?;
+        // What commands left for somebody else only is as good as nothing.
+        self.committed().or_else(|error| self.passed_over(error)).map_err(failed)?;
         let is_large = self.end.length >= self.bound.bytes_max;
         let mut is_short = self.looked.is_none() || is_large || !self.waiting.is_empty();
         loop {
             if is_short {
-                self.make_room().map_err(failed)?;
+                self.make_room().or_else(|error| self.passed_over(error)).map_err(failed)?;
             }
             self.write().map_err(failed)?;
             if self.waiting.is_empty() {
@@ -195,16 +202,32 @@ impl Writer {
         }
     }
 
+    /// Trouble that is no reason to end: somebody may put it right.
+    fn passed_over(&mut self, error: io::Error) -> io::Result<()> {
+        let is_full = crate::sink::spool::is_full(&error);
+        if !is_full && error.kind() != io::ErrorKind::PermissionDenied {
+            return Err(error);
+        }
+        let path = path(&self.state);
+        tracing::warn!(path = %path.display(), %error, "cannot make room among dead letters now");
+        self.looked = None;
+        remove(&self.state.join(ASIDE))
+    }
+
     /// The last commit stands: what was from before goes.
     fn committed(&mut self) -> io::Result<()> {
         let Some(gone) = self.gone.take() else { return Ok(()) };
         if let Some(sequence) = self.end.sequence.checked_sub(1) {
             remove(&before(&self.state, sequence))?;
         }
-        match Lock::take(&self.state)? {
-            Some(lock) if !gone.is_empty() => Done::forget(&self.state, &lock, &gone),
-            _ => Ok(()),
+        self.forgotten.extend(gone);
+        if !self.forgotten.is_empty()
+            && let Some(lock) = Lock::take(&self.state)?
+        {
+            let forgotten = std::mem::take(&mut self.forgotten);
+            Done::forget(&self.state, &lock, &forgotten)?;
         }
+        Ok(())
     }
 
     /// Lets go what was dealt with, and the oldest half where that is configured and it is full.
@@ -219,7 +242,7 @@ impl Writer {
         if done.is_empty() && !cuts {
             return Ok(());
         }
-        let aside = self.state.join("dead-letter.tmp");
+        let aside = self.state.join(ASIDE);
         let mut letters = Letters::open(&path(&self.state))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);

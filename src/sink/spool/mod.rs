@@ -66,6 +66,20 @@ pub fn directory(state: &Path, sink: &str) -> PathBuf {
     state.join("spool").join(sink)
 }
 
+/// The sinks that have something in their spools, in the directory of the state.
+#[must_use]
+pub fn known(state: &Path) -> Vec<String> {
+    let names = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    };
+    let has_some =
+        |sink: &String| names(&directory(state, sink)).iter().any(|name| name.ends_with(".spool"));
+    let mut found: Vec<String> = names(&state.join("spool")).into_iter().filter(has_some).collect();
+    found.sort_unstable();
+    found
+}
+
 /// Whether an error says that a disk is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(
@@ -87,6 +101,9 @@ impl Spool {
         known: Option<&Progress>,
     ) -> io::Result<(Self, Marks, Marks)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        for parent in directory.ancestors().skip(1).take(2) {
+            fs::File::open(parent)?.sync_all()?;
+        }
         let mut packer = Packer::new()?;
         let segment_max = (bound.bytes_max / SEGMENTS).min(SEGMENT_MAX);
         let (mut cursors, mut handed) = (Marks::default(), Marks::default());
@@ -174,8 +191,11 @@ impl Spool {
     }
 
     /// From now on documents of a kind go through here, from number `next` on.
-    pub(super) fn begin(&mut self, kind: usize, next: u64) {
-        self.queues[kind].read_from_end(next);
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn begin(&mut self, kind: usize, next: u64) -> io::Result<()> {
+        self.queues[kind].read_from_end(next)
     }
 
     /// Takes documents of a kind; how many.

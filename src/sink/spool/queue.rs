@@ -231,7 +231,7 @@ impl Queue {
     /// number behind what is left.
     fn mend(&mut self, handed: u64, packer: &mut Packer) -> io::Result<Option<u64>> {
         let Some(last) = self.segments.back_mut() else { return Ok(None) };
-        let (mut end, mut rest) = (None, None);
+        let mut end = None;
         for is_ids in [false, true] {
             let path = path(&self.directory, self.kind, last.first, is_ids);
             let bytes = match fs::read(&path) {
@@ -240,31 +240,32 @@ impl Queue {
             };
             let frames = frame::frames(&bytes);
             let whole = frames.iter().take_while(|(_, head)| head.end() <= handed);
-            let kept = whole.last().map_or(0, |(at, head)| *at as u64 + head.length());
-            if !is_ids {
-                end = frames.last().map(|(_, head)| head.end().min(handed));
-                let part = frames.iter().find(|(_, head)| head.end() > handed);
-                rest = part.filter(|(_, head)| head.first < handed).and_then(|(at, head)| {
-                    let frame = bytes.get(*at..*at + head.length() as usize)?;
-                    let block = unpack(head, frame)?;
-                    let lines = behind(&block, handed - head.first);
-                    Some((head.first, block[..lines].to_vec()))
-                });
-                last.bytes = kept;
-            } else {
-                last.ids = kept;
+            let kept = whole.last().map_or(0, |(at, head)| at + head.length() as usize);
+            // A frame of which only a part is committed.
+            let part = frames.iter().find(|(_, head)| head.end() > handed);
+            let part = part.filter(|(_, head)| head.first < handed).and_then(|(at, head)| {
+                let block = unpack(head, bytes.get(*at..*at + head.length() as usize)?)?;
+                let count = handed - head.first;
+                let length = if is_ids { count as usize * 16 } else { behind(&block, count) };
+                Some((*head, block.get(..length)?.to_vec()))
+            });
+            let mut left = bytes[..kept].to_vec();
+            if let Some((head, block)) = part {
+                let count = u32::try_from(handed - head.first).map_err(io::Error::other)?;
+                left.extend_from_slice(packer.pack(head.first, count, &block)?);
             }
             let torn = frames.last().map_or(0, |(at, head)| at + head.length() as usize);
-            if !is_ids && torn < bytes.len() && end.is_none_or(|end| end < handed) {
-                // Committed documents may be in there.
-                quarantine(&self.directory, &path, &bytes[torn..])?;
+            if !is_ids {
+                end = frames.last().map(|(_, head)| head.end().min(handed));
+                if torn < bytes.len() && end.is_none_or(|end| end < handed) {
+                    // Committed documents may be in there.
+                    quarantine(&self.directory, &path, &bytes[torn..]);
+                }
             }
-            OpenOptions::new().write(true).open(&path)?.set_len(kept)?;
-            self.is_dirty = true;
-        }
-        if let Some((first, block)) = rest {
-            self.reopen()?;
-            self.write(first, &block, packer)?;
+            *(if is_ids { &mut last.ids } else { &mut last.bytes }) = left.len() as u64;
+            if left != bytes {
+                replace(&path, &left)?;
+            }
         }
         Ok(end)
     }
@@ -328,9 +329,14 @@ impl Queue {
         if self.pending.count == 0 {
             return Ok(());
         }
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
         let written = self.write(pending.first, &pending.bytes, packer);
         if written.is_err() {
+            // A part of it may be in frames by now.
+            let known = self.end.saturating_sub(pending.first).min(u64::from(pending.count));
+            pending.bytes.drain(..behind(&pending.bytes, known));
+            pending.first += known;
+            pending.count -= u32::try_from(known).map_err(io::Error::other)?;
             self.pending = pending;
         }
         written
@@ -384,17 +390,24 @@ impl Queue {
             return Err(io::Error::other("the last segment is not open"));
         };
         self.is_dirty = true;
-        let mut grown = [segment.ids, segment.bytes];
+        let before = [segment.ids, segment.bytes];
+        let mut grown = before;
         let parts = [of_ids.as_mut().map(|file| (file, ids(block))), Some((file, Vec::new()))];
+        let mut written = Ok(());
         for (part, length) in parts.into_iter().zip(&mut grown) {
-            let Some((file, ids)) = part else { continue };
+            let Some((file, ids)) = part.filter(|_| written.is_ok()) else { continue };
             let payload = if ids.is_empty() { block } else { &ids };
-            let frame = packer.pack(first, lines, payload)?;
-            if let Err(error) = file.write_all(frame) {
-                file.set_len(*length)?;
-                return Err(error);
+            written = packer.pack(first, lines, payload).and_then(|frame| {
+                *length += frame.len() as u64;
+                file.write_all(frame)
+            });
+        }
+        if let Err(error) = written {
+            let files = self.tail.iter().flatten().flatten().zip([before[1], before[0]]);
+            for (file, length) in files {
+                file.set_len(length)?;
             }
-            *length += frame.len() as u64;
+            return Err(error);
         }
         [segment.ids, segment.bytes] = grown;
         self.end = self.end.max(first + u64::from(lines));
@@ -418,9 +431,19 @@ impl Queue {
     }
 
     /// From now on what is written behind the present end is read again.
-    pub(super) fn read_from_end(&mut self, next: u64) {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn read_from_end(&mut self, next: u64) -> io::Result<()> {
         self.next = next;
-        self.reader = None;
+        self.reader = match self.segments.back() {
+            Some(last) => {
+                let file = File::open(path(&self.directory, self.kind, last.first, false))?;
+                Some(Reader { first: last.first, file, at: last.bytes })
+            }
+            None => None,
+        };
+        Ok(())
     }
 
     /// What comes next, of what is in frames; nothing at their end.
@@ -506,7 +529,7 @@ impl Queue {
         let others = self.segments.iter().map(|it| it.first).find(|first| *first > from);
         let to = others.map_or(to, |first| first.min(to));
         self.next = to;
-        let mut known = Vec::new();
+        let (mut known, mut told) = (Vec::new(), from);
         let segment = self.segments.iter().rfind(|it| it.first <= from && it.ids > 0);
         let bytes = match segment {
             Some(segment) => fs::read(path(&self.directory, self.kind, segment.first, true))?,
@@ -515,8 +538,9 @@ impl Queue {
         for (at, head) in frame::frames(&bytes) {
             let ids = unpack(&head, &bytes[at..at + head.length() as usize]).unwrap_or_default();
             let numbered = (head.first..).zip(ids.as_chunks::<16>().0);
-            let within: Vec<_> = numbered.filter(|(n, _)| (from..to).contains(n)).collect();
+            let within: Vec<_> = numbered.filter(|(n, _)| (told..to).contains(n)).collect();
             if let Some((first, _)) = within.first() {
+                told = first + within.len() as u64;
                 known.push((*first, within.iter().map(|(_, id)| Id(**id)).collect()));
             }
         }
@@ -555,11 +579,26 @@ fn drop_segment(directory: &Path, kind: Kind, segment: &Segment) -> io::Result<(
     remove(&path(directory, kind, segment.first, true))
 }
 
-fn quarantine(directory: &Path, of: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Puts other bytes into the place of a file: at any moment it is one or the other.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("tmp");
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+/// Keeps bytes for somebody to look at, if there is room.
+fn quarantine(directory: &Path, of: &Path, bytes: &[u8]) {
     let mut options = OpenOptions::new();
     let path = of.with_extension("torn.damaged");
-    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)?;
-    forget_damaged(directory)
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let kept = file.and_then(|mut file| file.write_all(bytes));
+    if let Err(error) = kept.and_then(|()| forget_damaged(directory)) {
+        tracing::warn!(path = %path.display(), %error, "what is torn cannot be kept");
+    }
 }
 
 fn forget_damaged(directory: &Path) -> io::Result<()> {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::frame::Packer;
+use super::queue::Queue;
 use super::*;
 use crate::base::clock::now;
 use crate::base::hash::{Id, Prefix};
@@ -66,7 +68,11 @@ impl Half {
 
     fn commit(&mut self) {
         let handed = self.shared.handed();
-        let (progress, _) = self.shared.settle(&handed, &|| true).unwrap().unwrap();
+        let (progress, _) = self
+            .shared
+            .settle(&handed, now() + Duration::from_millis(20), &|| true)
+            .unwrap()
+            .unwrap();
         assert_eq!(progress.handed, handed);
         self.left = progress;
         self.shared.stands(&progress.cursors).unwrap();
@@ -387,4 +393,73 @@ fn a_full_spool_is_shut_or_drops_events_and_counts_them() {
         shared.lock().is_closed = true;
         shared.tell();
     }
+}
+
+#[test]
+fn a_flush_that_fails_half_way_goes_on_where_it_failed() {
+    let place = TempDir::new().unwrap();
+    let mut packer = Packer::new().unwrap();
+    // Each frame has a segment of its own, and the second has no place.
+    let queue = Queue::open(place.path(), Kind::Event, 1, Some((0, 0)), &mut packer);
+    let (mut queue, _) = queue.unwrap();
+    let block = documents(0..5000, 500);
+    let in_way = |first: u64| place.path().join(format!("events.{first:020}.spool"));
+    let mut fails = None;
+    for first in 1..5000 {
+        fs::create_dir(in_way(first)).unwrap();
+    }
+    for _ in 0..3 {
+        let failed = queue.pend(0, if fails.is_none() { &block } else { b"" }, &mut packer);
+        assert!(failed.is_err());
+        fails = Some(());
+    }
+    (1..5000).for_each(|first| fs::remove_dir(in_way(first)).unwrap());
+    let mut next = 0;
+    let mut note = |first: u64, block: &[u8]| {
+        assert_eq!(first, next, "none twice, none missing");
+        assert!(block.starts_with(&documents(next..next + 1, 500)));
+        next += memchr::memchr_iter(b'\n', block).count() as u64;
+    };
+    while let Some(Read::Documents(first, block)) = queue.read().unwrap() {
+        note(first, &block);
+    }
+    let (first, rest) = queue.take_pending().unwrap();
+    note(first, &rest);
+    assert_eq!(next, 5000);
+}
+
+#[test]
+fn letters_of_a_sink_that_rejects_everything_do_not_fill_the_memory() {
+    let place = TempDir::new().unwrap();
+    let mut half = Half::open(place.path(), None, Arc::new(nothing));
+    for _ in 0..60 {
+        half.send(Kind::Event, 1000, 1000);
+    }
+    let until = now() + Duration::from_secs(20);
+    let mut rejected = 0;
+    loop {
+        let taken = half.take(1000);
+        if taken.is_empty() {
+            let status = half.shared.status();
+            if status.lag > 0 && rejected == status.rejected && rejected > 5_000 {
+                std::thread::sleep(Duration::from_millis(100));
+                if half.take(1).is_empty() {
+                    break;
+                }
+            }
+            assert!(now() < until, "{status:?}");
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
+        let mut inner = half.shared.lock();
+        taken.iter().for_each(|(ticket, _)| inner.reject("kafka", *ticket, "no"));
+        rejected = inner.status.rejected;
+        drop(inner);
+        half.shared.tell();
+    }
+    let letters = half.shared.take_letters(&half.shared.handed()).len();
+    assert!((16 << 20..20 << 20).contains(&letters), "{letters}");
+    half.shared.tell();
+    half.drain();
+    assert_eq!(half.close().handed, [0; KINDS], "no commit was made");
 }
