@@ -276,8 +276,8 @@ impl Shared {
     }
 
     /// Waits until the sink has everything before these numbers, or, where that takes longer than
-    /// `until`, puts it into the spool. Returns how far the sink has come, and the dead letters up to there;
-    /// nothing when `is_over` says that it is time to end and there is no room.
+    /// `until`, puts it into the spool. Returns how far the sink has come, and the dead letters up
+    /// to there; nothing when `is_over` says that it is time to end and there is no room.
     ///
     /// # Errors
     /// When the spool cannot be used.
