@@ -18,6 +18,8 @@ use crate::emulator::ledger::Record;
 use crate::emulator::rows::Log;
 use crate::emulator::world::{Setup, World};
 
+#[expect(clippy::print_stdout, reason = "a run says what was done, and how to do it again")]
+mod chaos;
 mod explained;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]

@@ -20,14 +20,14 @@ use crate::services::{Secured, search, secured};
 /// A search engine as a test sees it.
 pub(super) struct Engine {
     agent: ureq::Agent,
-    url: String,
+    pub(super) url: String,
     authorization: String,
     /// What names begin with.
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 impl Engine {
-    fn new(place: &Path) -> Self {
+    pub(super) fn new(place: &Path) -> Self {
         Self::at(search(), RootCerts::WebPki, String::new(), place)
     }
 
@@ -47,6 +47,18 @@ impl Engine {
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let (status, text) = self.say(method, path, body);
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// The answer as it came.
+    pub(super) fn text(&self, method: &str, path: &str, body: &Value) -> String {
+        let (status, text) = self.say(method, path, body);
+        assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
+        text
+    }
+
+    fn say(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -55,7 +67,7 @@ impl Engine {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut reply = self.agent.run(request.body(body).unwrap()).unwrap();
         let text = reply.body_mut().read_to_string().unwrap();
-        (reply.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
+        (reply.status().as_u16(), text)
     }
 
     pub(super) fn done(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -86,7 +98,7 @@ impl Engine {
     }
 
     /// Arguments for a daemon, or a command, that sends to it.
-    fn args(&self) -> Vec<String> {
+    pub(super) fn args(&self) -> Vec<String> {
         let set = |key: &str, value: String| {
             ["--set".to_owned(), format!("sink.elasticsearch.{key}={value}")]
         };
@@ -127,7 +139,7 @@ fn check_same(kind: &str, found: &BTreeMap<String, Value>, expected: &BTreeMap<S
 }
 
 /// The latest risk document of each entity.
-fn latest(risk: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+pub(super) fn latest(risk: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut latest: BTreeMap<String, Value> = BTreeMap::new();
     for document in risk.values() {
         let entity = document["ueba"]["entity"].as_str().unwrap();
