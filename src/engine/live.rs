@@ -166,6 +166,8 @@ pub fn follow(
         // A sink or a store that failed is found when it is joined.
         let _is_done = hand.run(&mut streams, &bell);
         stop.store(true, Ordering::Relaxed);
+        // Who waits for room hears of the end here.
+        hand.watch(&streams);
         drop(hand);
         drop(streams);
         let written = writer.join().map_err(|_| Failure::Thread("sink".to_owned()))?;
@@ -478,8 +480,13 @@ impl Hand<'_, '_> {
     }
 
     fn commit_if_due(&mut self, streams: &[Stream]) -> Option<()> {
-        if self.in_flight && self.committed.try_recv().is_ok() {
-            self.stands();
+        if self.in_flight {
+            match self.committed.try_recv() {
+                Ok(()) => self.stands(),
+                Err(TryRecvError::Empty) => {}
+                // The store failed, and says why when it is joined.
+                Err(TryRecvError::Disconnected) => return None,
+            }
         }
         let is_full = self.bytes >= self.pace.commit_bytes;
         if !is_full && self.last_commit.elapsed() < self.pace.commit_every {

@@ -276,6 +276,10 @@ impl Scanner {
         let Some(identity) = first_record(&file, &name.unwrap_or_default(), alias) else {
             return !is_gzip || is_old;
         };
+        // It may have been empty a moment ago, so that compressed bytes were taken for lines.
+        if file.try_clone().and_then(Reader::new).map_or(true, |it| it.is_gzip() != is_gzip) {
+            return false;
+        }
         let lane = identity.log.lane();
         if self.backlog(lane) >= BACKLOG_MAX {
             self.full.insert(lane);

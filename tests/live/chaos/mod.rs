@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::proxy::Proxy;
-use self::script::{Act, Disk, Fault, Script};
+use self::script::{Act, Disk, Fault, Random, Script};
 use super::Daemon;
 use super::machine::Small;
 use super::search::Engine;
@@ -44,9 +44,6 @@ const SHORT: Duration = Duration::from_secs(5);
 const MEMORY_MAX: u64 = 300;
 const FILES_MAX: usize = 200;
 const SPOOL_SLACK: u64 = 2 << 20;
-
-/// The size of the small disk.
-const DISK: &str = "768m";
 
 /// What was done and seen, for who reads of it.
 #[derive(Debug, Default)]
@@ -107,6 +104,13 @@ fn edited(log: Log, form: Form, line: &str, field: &str, value: &str) -> String 
     cells.join("\t")
 }
 
+/// A URI of some 15,000 characters that nobody can pack, as JSON has it.
+fn bulky(seed: u64) -> String {
+    let mut random = Random(seed);
+    let text: String = (0..1000).map(|_| format!("{:015x}", random.next() >> 4)).collect();
+    format!("\"/{text}\"")
+}
+
 /// A record of which it is a connection that was open for hours, or an odd request.
 fn risky(log: Log, form: Form, line: &str) -> String {
     if log == Log::Http {
@@ -139,7 +143,7 @@ impl Chaos {
         (daemon.state, daemon.output) =
             (directory.path().join("state"), directory.path().join("out"));
         daemon.directory = directory;
-        let disk = Small::new(DISK);
+        let disk = Small::new(&format!("{}m", script.disk_mib(seconds)));
         if let Some(small) = &disk {
             let place = small.path().join("here");
             fs::create_dir(&place).unwrap();
@@ -271,6 +275,11 @@ impl Chaos {
                 let huge =
                     |form, line: &str| edited(Log::Conn, form, line, "orig_bytes", "4000000000000");
                 self.odd.extend(self.world.write_edited(Log::Conn, huge));
+            }
+            Act::Bulky(seed) => {
+                let uri = bulky(*seed);
+                let long = |form, line: &str| edited(Log::Http, form, line, "uri", &uri);
+                self.world.write_edited(Log::Http, long);
             }
             Act::Risky(log) => {
                 self.world.write_edited(*log, |form, line| risky(*log, form, line));

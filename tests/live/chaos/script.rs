@@ -33,6 +33,8 @@ pub(super) enum Act {
     Bad(Log),
     /// A record of which the search engine will not take the document.
     Odd,
+    /// A request with a long URI that cannot be packed, made of this.
+    Bulky(u64),
     /// A record in which a stage finds something.
     Risky(Log),
     /// The daemon is killed, and stays away until `Start`.
@@ -69,10 +71,10 @@ pub(super) struct Script {
 }
 
 /// SplitMix64.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -123,22 +125,35 @@ impl Script {
         script
     }
 
+    /// The size of a disk on which everything finds room as long as nobody else fills it.
+    pub(super) fn disk_mib(&self, seconds: u64) -> u64 {
+        match self.disk {
+            Disk::State => 96 + seconds / 2,
+            Disk::Spool => 32,
+            Disk::Output => 96 + 4 * seconds,
+        }
+    }
+
     fn add(&mut self, at: u64, act: Act) {
         self.acts.push((at, act));
     }
 
     /// Records all the time, now more and now fewer, and among them strange ones.
     fn records(&mut self, random: &mut Random, end: u64) {
-        let (mut rate, mut until) = (0, 0);
+        let (mut rate, mut bulky, mut until) = (0, 0, 0);
         for at in (0..end).step_by(usize::try_from(TICK_MS).unwrap()) {
             if at >= until {
                 rate = random.one(&[100, 200, 400, 1000]);
+                bulky = random.one(&[0, 0, 1, 4]);
                 until = at + random.within(1000..4000);
             }
             for _ in 0..2 {
                 let records = u16::try_from(rate * TICK_MS / 2000 + 1).unwrap();
                 let log = random.one(&Log::ALL);
                 self.add(at, Act::Zeek(Action::Write { log, records }));
+            }
+            for _ in 0..bulky {
+                self.add(at, Act::Bulky(random.next()));
             }
             if random.chance(20) {
                 self.add(at, Act::Risky(random.one(&[Log::Conn, Log::Http])));
@@ -180,8 +195,12 @@ impl Script {
                         Action::TruncateRestart { log },
                     ])
                 };
+                // A new process is part of the others; one more would cut its files.
+                let is_gone = matches!(end, Action::MoveDirectory | Action::Stop);
                 self.add(then, Act::Zeek(end));
-                self.add(then + random.within(1..300), Act::Zeek(Action::Restart));
+                if is_gone {
+                    self.add(then + random.within(1..300), Act::Zeek(Action::Restart));
+                }
             }
             at += random.within(300..3000);
         }
