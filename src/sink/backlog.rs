@@ -335,10 +335,10 @@ impl Shared {
     pub(super) fn has_news(&self) -> bool {
         let inner = self.lock();
         let cursors = inner.window.cursors();
-        let is_before = |kind: usize| inner.backlog.committed[kind] < inner.backlog.saved[kind];
         let has_files = inner.status.spool.bytes > 0;
-        let has_moved =
-            (0..KINDS).any(|kind| is_before(kind) && cursors[kind] > inner.backlog.committed[kind]);
+        // A commit lets files go: nothing is read while they are too many, so nothing else asks for
+        // one.
+        let has_moved = (0..KINDS).any(|kind| cursors[kind] > inner.backlog.committed[kind]);
         !inner.letters.is_empty() || inner.backlog.is_short || (has_files && has_moved)
     }
 

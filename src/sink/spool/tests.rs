@@ -158,6 +158,28 @@ fn what_a_sink_lacks_comes_back_in_order_while_new_documents_flow() {
     assert_eq!(half.close().cursors, [41_000, 0, 120]);
 }
 
+#[test]
+fn what_arrived_is_let_go_also_when_nothing_more_is_read() {
+    let place = TempDir::new().unwrap();
+    let mut half = Half::open(place.path(), None, Arc::new(nothing));
+    for _ in 0..20 {
+        half.send(Kind::Event, 1000, 200);
+        half.commit();
+    }
+    // Committed beyond what the first commits had put there.
+    while half.shared.lock().window.cursors()[0] < 15_000 {
+        half.acknowledge(half.take(500).into_iter().map(|(ticket, _)| ticket));
+    }
+    half.commit();
+    assert!(!half.shared.has_news() && !files(place.path()).is_empty());
+    half.drain();
+    assert!(half.shared.has_news(), "a commit has to let the files go");
+    half.commit();
+    assert!(!half.shared.has_news());
+    assert!(files(place.path()).is_empty(), "{:?}", files(place.path()));
+    half.close();
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Send(usize, u64, usize),
