@@ -30,8 +30,9 @@ use crate::emulator::actions::Action;
 use crate::emulator::rows::{Form, Log, header};
 use crate::emulator::world::{Setup, World};
 
-/// How long it may take to come to an end after SIGTERM: it says ten seconds itself.
-const STOPPED: Duration = Duration::from_secs(15);
+/// How long it may take to come to an end after SIGTERM: it says ten seconds itself, but nobody ends
+/// while the disk is busy with others.
+const STOPPED: Duration = Duration::from_secs(40);
 
 /// Before it is started again after it ended by itself.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -139,7 +140,8 @@ impl Chaos {
         let brokers = crate::services::kafka();
         let target = engine.url.trim_start_matches("http://");
         let proxies = [Proxy::before(&brokers, true), Proxy::before(target, false)];
-        let mut daemon = Daemon::new(world.root());
+        let mut daemon = Daemon::new(&world.logs());
+        daemon.roots.push(world.root().join("spool"));
         (daemon.state, daemon.output) =
             (directory.path().join("state"), directory.path().join("out"));
         daemon.directory = directory;
@@ -215,7 +217,8 @@ impl Chaos {
     fn prepare(&self) {
         let mut command = crate::common::program();
         command.args(["setup", "elasticsearch", "-c"]).arg(self.daemon.config());
-        let done = command.args(&self.daemon.args).output().unwrap();
+        command.args(&self.daemon.args).args(["--set", "sink.elasticsearch.timeout=\"60s\""]);
+        let done = command.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let mut wrong = json!({ "type": "integer" });
         for field in ["orig_bytes", "conn", "zeek"] {

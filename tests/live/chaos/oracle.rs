@@ -256,7 +256,7 @@ impl Chaos {
         let mut command = program();
         command.args(["replay", "--journal"]).arg(self.daemon.state.join("journal"));
         command.arg("-c").arg(self.daemon.config()).args(&self.daemon.args);
-        let run = command.arg("-o").arg(&output).arg(self.world.root()).output().unwrap();
+        let run = command.arg("-o").arg(&output).args(&self.daemon.roots).output().unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         for name in ["events.ndjson", "alerts.ndjson", "risk.ndjson", "dead-letter.ndjson"] {
             let (wrote, again) = (self.daemon.bytes(name), fs::read(output.join(name)).unwrap());
