@@ -41,10 +41,10 @@ const AGAIN: Duration = Duration::from_millis(300);
 const SHORT: Duration = Duration::from_secs(5);
 
 /// The most memory it may have, in MiB; how many descriptors; and how much larger a spool may be
-/// than its bound, for what was read when it became full.
+/// than its bound, for what was read when it became full: some blocks of a mebibyte, packed.
 const MEMORY_MAX: u64 = 300;
 const FILES_MAX: usize = 200;
-const SPOOL_SLACK: u64 = 2 << 20;
+const SPOOL_SLACK: u64 = 4 << 20;
 
 /// What was done and seen, for who reads of it.
 #[derive(Debug, Default)]
