@@ -104,7 +104,7 @@ impl Script {
         let mut random = Random(seed);
         let mut script = Self {
             is_supervised: random.chance(50),
-            keeps: !random.chance(25),
+            keeps: !seed.is_multiple_of(4),
             disk: random.one(&[Disk::State, Disk::State, Disk::Spool, Disk::Output]),
             commit_every_ms: random.one(&[50, 100, 200]),
             spool_mib: random.one(&[1, 2, 8]),
