@@ -6,6 +6,7 @@
 #   make replay ZEEK_LOGS=DIR  finished logs in one go, into out-replay/
 #   make test                  all tests, real servers included
 #   make test-all              the same, and the search sink once more on OpenSearch
+#   make chaos SEED=1 MINUTES=10  everything that may go wrong at once, for so long (docs/faults.md)
 #   make services              a Kafka broker and an Elasticsearch node on loopback; services-down
 #                              stops them
 #   make bench                 the tables of docs/benchmarks.md
@@ -18,7 +19,8 @@ SHELL := /bin/bash
 ZEEK_LOGS ?=
 OUT ?= out
 SECONDS ?= 60
-MINUTES ?= 60
+SEED ?= 1
+MINUTES ?= 10
 JOBS ?= 1
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -26,7 +28,7 @@ BINARY := $(TARGET)/release/zeek-ueba
 VENV := $(TARGET)/tools/python
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test test-all python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
+.PHONY: all build run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
 
 all: build
 
@@ -82,6 +84,13 @@ $(VENV)/complete: examples/requirements.txt
 test-all: test
 	$(SERVED) ENGINE=opensearch deploy/dev/services.sh with \
 	  $(CARGO) test --locked --release --test all -- search:: engines:: records::
+
+# What is done is a function of SEED and MINUTES; a run that fails keeps what there was.
+chaos: need
+	$(CARGO) test --locked --release --test all --no-run
+	BUILD="$(TARGET)" CHAOS_SEED="$(SEED)" CHAOS_SECONDS="$$(( $(MINUTES) * 60 ))" \
+	  deploy/dev/services.sh with \
+	  $(CARGO) test --locked --release --test all -- chaos_ends --nocapture
 
 services:
 	@BUILD="$(TARGET)" deploy/dev/services.sh up

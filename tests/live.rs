@@ -19,6 +19,8 @@ use crate::emulator::rows::Log;
 use crate::emulator::world::{Setup, World};
 
 mod brokers;
+#[expect(clippy::print_stdout, reason = "a run says what was done, and how to do it again")]
+mod chaos;
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod engines;
 mod explained;

@@ -166,6 +166,8 @@ pub fn follow(
         // A sink or a store that failed is found when it is joined.
         let _is_done = hand.run(&mut streams, &bell);
         stop.store(true, Ordering::Relaxed);
+        // Who waits for room hears of the end here.
+        hand.watch(&streams);
         drop(hand);
         drop(streams);
         let written = writer.join().map_err(|_| Failure::Thread("sink".to_owned()))?;

@@ -278,9 +278,13 @@ impl Scanner {
         let is_old = seconds_now().saturating_sub(modified) >= PATIENCE.as_secs();
         let name = found.path.file_name().map(|name| name.to_string_lossy().into_owned());
         let alias = self.sources.settings.values().next().map_or(&[][..], |it| &it.alias);
-        let Some(identity) = first_record(&file, &name.unwrap_or_default(), alias) else {
+        let Some(mut identity) = first_record(&file, &name.unwrap_or_default(), alias) else {
             return !is_gzip || is_old;
         };
+        // It may have been empty a moment ago, so that compressed bytes were taken for lines.
+        if !file.try_clone().and_then(Reader::new).is_ok_and(|it| it.is_gzip() == is_gzip) {
+            return false;
+        }
         let lane = identity.log.lane();
         if self.backlog(lane) >= BACKLOG_MAX {
             self.full.insert(lane);
@@ -330,7 +334,6 @@ impl Scanner {
                 return false;
             }
         }
-        let mut identity = identity;
         if is_fork {
             identity.generation = identity.head.fork(&differing_line(&file, &identity));
             self.board.lock().gauge(lane).forked += 1;

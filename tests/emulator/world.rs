@@ -148,6 +148,23 @@ impl World {
         }
     }
 
+    /// Writes a record of which `edit` made another line, neither with a newline; its key, if there
+    /// is a process.
+    pub(crate) fn write_edited(
+        &mut self,
+        log: Log,
+        edit: impl FnOnce(Form, &str) -> String,
+    ) -> Option<String> {
+        let (form, mut written) = (self.setup.form, None);
+        self.with_writer(log, |writer, ledger| {
+            let (key, line) = ledger.next_record(log, form);
+            let line = edit(form, line.trim_end_matches('\n'));
+            writer.write_line(ledger, &key, line.as_bytes(), &mut || {});
+            written = Some(key);
+        });
+        written
+    }
+
     fn with_writer(&mut self, log: Log, act: impl FnOnce(&mut Writer, &mut Ledger)) {
         let writers = self.zeek.iter_mut().flatten();
         if let Some(writer) = writers.into_iter().find(|writer| writer.log() == log) {

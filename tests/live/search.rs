@@ -48,6 +48,18 @@ impl Engine {
     }
 
     pub(super) fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let (status, text) = self.say(method, path, body);
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// The answer as it came.
+    pub(super) fn text(&self, method: &str, path: &str, body: &Value) -> String {
+        let (status, text) = self.say(method, path, body);
+        assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
+        text
+    }
+
+    fn say(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -56,7 +68,7 @@ impl Engine {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut reply = self.agent.run(request.body(body).unwrap()).unwrap();
         let text = reply.body_mut().read_to_string().unwrap();
-        (reply.status().as_u16(), serde_json::from_str(&text).unwrap_or_default())
+        (reply.status().as_u16(), text)
     }
 
     pub(super) fn done(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -135,7 +147,7 @@ fn check_same(kind: &str, found: &BTreeMap<String, Value>, expected: &BTreeMap<S
 }
 
 /// The latest risk document of each entity.
-fn latest(risk: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+pub(super) fn latest(risk: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut latest: BTreeMap<String, Value> = BTreeMap::new();
     for document in risk.values() {
         let entity = document["ueba"]["entity"].as_str().unwrap();

@@ -49,7 +49,7 @@ fn get(addr: &str, path: &str) -> Option<Answer> {
 impl Daemon {
     /// Where it listens.
     fn addr(&self) -> String {
-        let path = self.directory.path().join("state/http.addr");
+        let path = self.state.join("http.addr");
         fs::read_to_string(path).unwrap().trim().to_owned()
     }
 
@@ -103,6 +103,18 @@ impl Daemon {
 pub(super) struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
+    /// As they are at an address, if somebody is there.
+    pub(super) fn at(addr: &str) -> Option<Self> {
+        let answer = get(addr, "/metrics")?;
+        (answer.code == 200).then(|| Self::parse(&answer.body))
+    }
+
+    /// The sum over all series that begin so.
+    pub(super) fn starting(&self, prefix: &str) -> f64 {
+        let of = self.0.iter().filter(|(series, _)| series.starts_with(prefix));
+        of.map(|(_, value)| value).sum()
+    }
+
     fn parse(text: &str) -> Self {
         let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (name, value) = line.rsplit_once(' ').unwrap();
