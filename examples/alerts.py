@@ -32,7 +32,7 @@ COLUMNS = (
     ("ueba", "evidence", 0, "uid"),
 )
 
-# Ids that are remembered: more than there are alerts in the window of one zeek-ueba (64 MiB).
+# Ids that are remembered: more than there are alerts in the window of one zeek-ueba (32 MiB).
 REMEMBERED = 100_000
 
 # What moves a terminal's cursor or turns around what is read, and the backslash.

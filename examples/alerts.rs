@@ -36,7 +36,7 @@ const COLUMNS: [&str; 7] = [
     "/ueba/evidence/0/uid",
 ];
 
-/// Ids that are remembered: more than there are alerts in the window of one zeek-ueba (64 MiB).
+/// Ids that are remembered: more than there are alerts in the window of one zeek-ueba (32 MiB).
 const REMEMBERED: usize = 100_000;
 
 /// 32 hexadecimal digits.

@@ -47,7 +47,7 @@ pub(super) const KAFKA: &[KeyDef] = &[
     KeyDef {
         name: "window",
         kind: Kind::Bytes { min: MIB, max: 1 << 30 },
-        default: Some(r#""64MiB""#),
+        default: Some(r#""32MiB""#),
         example: "",
         doc: "bytes of documents on their way to brokers, in memory",
     },
@@ -177,7 +177,7 @@ pub(super) const ELASTICSEARCH: &[KeyDef] = &[
     KeyDef {
         name: "window",
         kind: Kind::Bytes { min: MIB, max: 1 << 30 },
-        default: Some(r#""64MiB""#),
+        default: Some(r#""32MiB""#),
         example: "",
         doc: "bytes of documents on their way to servers, in memory",
     },
