@@ -188,7 +188,8 @@ impl Shared {
         let mut inner = self.lock();
         inner.look();
         let cursors = inner.window.cursors();
-        let lag = inner.handed.iter().zip(cursors).map(|(handed, cursor)| handed - cursor).sum();
+        let lags = inner.handed.iter().zip(cursors);
+        let lag = lags.map(|(handed, cursor)| handed.saturating_sub(cursor)).sum();
         SinkStatus { lag, ..inner.status.clone() }
     }
 }
