@@ -387,7 +387,8 @@ impl Store for Keeper {
             sinks,
             // A clock that was ahead at the first start must not make archives look old.
             started: self.left.started.min(micros_now()),
-            ..self.left.clone()
+            // What was told before may be large: it is not copied.
+            outputs: self.left.outputs.clone(),
         };
         let record = Record { keys: changed.keys, left };
         self.state.commit(&record)?;
