@@ -111,6 +111,14 @@ pub fn prefix(parts: &[&[u8]]) -> Prefix {
     Prefix(prefix)
 }
 
+/// The CRC-32 of bytes (IEEE 802.3): finds what a disk did to them, not what somebody did.
+#[must_use]
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -214,7 +214,7 @@ impl Shared {
             (status.rate, status.packed) = (known.rate, known.packed);
             self.show(&mut inner, &spool);
         }
-        *self.spool.lock().unwrap_or_else(PoisonError::into_inner) = Some(spool);
+        *self.locked() = Some(spool);
         for kind in Kind::ALL.into_iter().take(KINDS) {
             let (shared, again) = (Arc::clone(self), Arc::clone(&again));
             let refill = move || {

@@ -17,7 +17,7 @@ use crate::engine::{Cut, FileEnd, Gate, Kind, LastingSink, LettersStatus, Progre
 
 use super::backlog::GRACE;
 use super::letters::{self, Bound, Standing, Writer};
-use super::ndjson::{CannotOpen, in_file, mode, name};
+use super::ndjson::{CannotOpen, in_file, mode, name, remove};
 use super::network::Network;
 
 /// When a file is full, and what becomes of it.
@@ -181,10 +181,7 @@ impl Written {
         if let Some(old) =
             sequence.checked_sub(self.rotation.keep).filter(|_| self.rotation.keep > 0)
         {
-            match fs::remove_file(numbered(&self.directory, self.kind, old)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(&numbered(&self.directory, self.kind, old))?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{decode, encode};
+use crate::base::hash::crc32;
 use crate::engine::Step;
 
 use super::store::State;
@@ -119,7 +120,7 @@ impl Journal {
         let payload = encode(&steps);
         let mut frame = Vec::with_capacity(payload.len() + 8);
         frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        frame.extend_from_slice(&crc(&payload).to_le_bytes());
+        frame.extend_from_slice(&crc32(&payload).to_le_bytes());
         frame.extend_from_slice(&payload);
         self.file.write_all(&frame)?;
         self.file.sync_data()?;
@@ -137,7 +138,7 @@ impl Journal {
         let mut failed = Ok(());
         let all = state.each(&mut |key, value| {
             let item = encode(&(key, value));
-            let head = [(item.len() as u32).to_le_bytes(), crc(&item).to_le_bytes()].concat();
+            let head = [(item.len() as u32).to_le_bytes(), crc32(&item).to_le_bytes()].concat();
             if failed.is_ok() {
                 failed = out.write_all(&head).and_then(|()| out.write_all(&item));
             }
@@ -181,12 +182,6 @@ fn open_segment(directory: &Path, segment: u64) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     options.open(segment_path(directory, segment))
-}
-
-fn crc(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
 }
 
 /// A journal that is read.
@@ -251,5 +246,5 @@ fn frame(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
     let payload = rest.get(..u32::from_le_bytes(*length) as usize)?;
-    (crc(payload) == u32::from_le_bytes(*sum)).then_some(payload)
+    (crc32(payload) == u32::from_le_bytes(*sum)).then_some(payload)
 }

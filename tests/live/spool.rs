@@ -107,26 +107,20 @@ fn f47_a_full_disk_under_the_spool() {
     expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);
 }
 
-/// A spool whose files cannot be synced ends the program: nobody knows what is on the disk then.
-#[test]
-fn f47_a_sync_of_the_spool_that_fails() {
-    let works = |args: &[&str]| Command::new("strace").args(args).output();
-    if !works(&["-qq", "true"]).is_ok_and(|run| run.status.success()) {
+/// Runs it with a system call on one file that fails (EIO) until it ends with 74, and then without;
+/// false where nothing can be traced.
+fn fails(host: &mut Host, call: &str, file: &Path, meanwhile: impl FnOnce(&Host)) -> bool {
+    let works = Command::new("strace").args(["-qq", "true"]).output();
+    if !works.is_ok_and(|run| run.status.success()) {
         println!("nothing can be traced here: apt-get install strace");
-        return;
+        return false;
     }
-    let mut host = away(50);
-    assert_eq!(host.daemon.stop(), Some(0), "{}", host.daemon.log());
-    // The segment that is written next begins with what comes next.
-    let events = host.daemon.state.join(format!("spool/kafka/events.{:020}.spool", 50));
-    host.daemon.run_by = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-P"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([events.display().to_string()])
-        .chain(["-e", "inject=fdatasync:error=EIO"].map(str::to_owned))
-        .collect();
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EIO"));
+    let file = file.to_str().unwrap();
+    let args = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-P", file, "-e", &inject];
+    host.daemon.run_by = args.map(str::to_owned).to_vec();
     host.daemon.start();
-    host.append("conn.log", lines(50..100));
+    meanwhile(host);
     let until = Instant::now() + PATIENCE;
     let code = loop {
         if let Some(code) = host.daemon.ended() {
@@ -137,6 +131,19 @@ fn f47_a_sync_of_the_spool_that_fails() {
     };
     assert_eq!(code, Some(74), "{}", host.daemon.log());
     host.daemon.run_by.clear();
+    true
+}
+
+/// A spool whose files cannot be synced ends the program: nobody knows what is on the disk then.
+#[test]
+fn f47_a_sync_of_the_spool_that_fails() {
+    let mut host = away(50);
+    assert_eq!(host.daemon.stop(), Some(0), "{}", host.daemon.log());
+    // The segment that is written next begins with what comes next.
+    let events = host.daemon.state.join(format!("spool/kafka/events.{:020}.spool", 50));
+    if !fails(&mut host, "fdatasync", &events, |host| host.append("conn.log", lines(50..100))) {
+        return;
+    }
     let cluster = deliver(&mut host.daemon);
     host.expect(&[0..100]);
     wait(&host.daemon, &|daemon| daemon.metrics().sum("records_total") == 100.0);
@@ -147,28 +154,12 @@ fn f47_a_sync_of_the_spool_that_fails() {
 /// A spool that cannot be read ends the program too: what it holds is there for the next start.
 #[test]
 fn f47_a_read_of_the_spool_that_fails() {
-    let works = |args: &[&str]| Command::new("strace").args(args).output();
-    if !works(&["-qq", "true"]).is_ok_and(|run| run.status.success()) {
-        println!("nothing can be traced here: apt-get install strace");
-        return;
-    }
     let mut host = away(50);
     assert_eq!(host.daemon.stop(), Some(0), "{}", host.daemon.log());
-    let args = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-P"];
-    host.daemon.run_by = args.map(str::to_owned).to_vec();
-    host.daemon.run_by.push(spool(&host, ".spool").display().to_string());
-    host.daemon.run_by.extend(["-e", "inject=pread64:error=EIO"].map(str::to_owned));
-    host.daemon.start();
-    let until = Instant::now() + PATIENCE;
-    let code = loop {
-        if let Some(code) = host.daemon.ended() {
-            break code;
-        }
-        assert!(Instant::now() < until, "it goes on: {}", host.daemon.log());
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(code, Some(74), "{}", host.daemon.log());
-    host.daemon.run_by.clear();
+    let events = spool(&host, ".spool");
+    if !fails(&mut host, "pread64", &events, |_| {}) {
+        return;
+    }
     let cluster = deliver(&mut host.daemon);
     wait(&host.daemon, &|daemon| lag(daemon) == 0.0);
     expect_same(&host.daemon, (&cluster.bootstrap_servers(), PREFIX), 0);

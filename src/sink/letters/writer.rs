@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::engine::FileEnd;
-use crate::sink::ndjson::in_file;
+use crate::sink::ndjson::{in_file, remove};
 
 use super::done::{Done, Lock};
 use super::reader::{Key, Letters};
@@ -283,13 +283,6 @@ impl Writer {
         self.standing.dropped.fetch_add(dropped, Ordering::Relaxed);
         self.gone.get_or_insert_default().extend(gone);
         Ok(())
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Frames of a spool as bytes: documents of one kind with consecutive numbers, compressed, under a
 //! checksum. No IO here.
 
+use crate::base::hash::crc32;
+
 /// What a frame says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -92,7 +94,7 @@ impl Packer {
         self.frame[12..16].copy_from_slice(&raw.to_le_bytes());
         self.frame[16..24].copy_from_slice(&first.to_le_bytes());
         self.frame[24..28].copy_from_slice(&count.to_le_bytes());
-        let sum = crc(&self.frame[8..]);
+        let sum = crc32(&self.frame[8..]);
         self.frame[4..8].copy_from_slice(&sum.to_le_bytes());
         Ok(&self.frame)
     }
@@ -113,7 +115,7 @@ impl std::fmt::Debug for Packer {
 /// Whether a frame, which `bytes` must be whole, is as it was written.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
     let (Some(sum), Some(rest)) = (bytes.get(4..8), bytes.get(8..)) else { return false };
-    crc(rest).to_le_bytes() == *sum
+    crc32(rest).to_le_bytes() == *sum
 }
 
 /// The payload of a frame that is as it was written.
@@ -129,12 +131,6 @@ pub(super) fn unpack(head: &Head, bytes: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn find(bytes: &[u8], from: usize) -> Option<usize> {
     let rest = bytes.get(from..)?;
     memchr::memmem::find(rest, &MAGIC).map(|at| from + at)
-}
-
-fn crc(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
 }
 
 /// The frames in `bytes` that are as they were written, each with its place, whatever is between

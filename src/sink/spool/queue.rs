@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::base::hash::Id;
 use crate::document::Parts;
 use crate::engine::Kind;
+use crate::sink::ndjson::remove;
 
 use super::frame::{self, HEAD, Head, Packer, unpack};
 
@@ -148,13 +149,6 @@ fn segments(directory: &Path, kind: Kind) -> io::Result<VecDeque<Segment>> {
         }
     }
     Ok(found.into_values().collect())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Lines in a block.
