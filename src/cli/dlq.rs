@@ -188,18 +188,16 @@ fn replay(
     let (mut batch, mut seen) = (Vec::new(), BTreeSet::new());
     let mut all = Resent::default();
     let send = |batch: &mut Vec<(Key, Letter)>, all: &mut Resent| {
-        let silent = |all: &Resent| {
-            let (count, seconds) = (all.replayed.len(), within.as_secs());
-            let why =
-                format!("a sink did not answer within {seconds} s; {count} were replayed before");
-            Failed::new(Exit::Unavailable, anyhow::Error::msg(why))
-        };
         let resent = resend.send(batch, within).map_err(failed(state))?;
-        let resent = resent.ok_or_else(|| silent(all))?;
         Done::note(state, &lock, &resent.replayed, Dealt::Replayed).map_err(failed(state))?;
         all.replayed.extend(resent.replayed);
         all.rejected.extend(resent.rejected);
         all.impossible.extend(resent.impossible);
+        if resent.unanswered > 0 {
+            let (count, seconds) = (all.replayed.len(), within.as_secs());
+            let why = format!("a sink did not answer within {seconds} s; {count} were replayed");
+            return Err(Failed::new(Exit::Unavailable, anyhow::Error::msg(why)));
+        }
         batch.clear();
         Ok(())
     };

@@ -157,6 +157,11 @@ impl Shared {
         self.lock().handed
     }
 
+    /// Whether the server neither has a document nor has refused it for good.
+    pub fn lacks(&self, kind: Kind, number: u64) -> bool {
+        self.lock().window.get(ticket(kind as usize, number)).is_some()
+    }
+
     /// Waits until the server has every document before these numbers, or never will have it.
     pub fn settled(&self, marks: &Marks) {
         self.settled_within(marks, Duration::MAX);

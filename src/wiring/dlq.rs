@@ -32,6 +32,8 @@ pub struct Resent {
     pub rejected: Vec<(Key, String)>,
     /// They cannot be sent, and why.
     pub impossible: Vec<(Key, String)>,
+    /// How many their sinks did not answer for in time.
+    pub unanswered: usize,
 }
 
 /// The kind of document that a letter is of.
@@ -52,14 +54,13 @@ impl<'a> Resend<'a> {
         Ok(Self { plan, networks: networks(plan)? })
     }
 
-    /// Sends letters again and waits, at most so long, for what becomes of them; nothing if the
-    /// sink did not answer for all of them in time.
+    /// Sends letters again and waits, at most so long, for what becomes of them.
     ///
     /// # Errors
     /// What the system says.
-    pub fn send(&self, letters: &[(Key, Letter)], within: Duration) -> io::Result<Option<Resent>> {
+    pub fn send(&self, letters: &[(Key, Letter)], within: Duration) -> io::Result<Resent> {
         let mut resent = Resent::default();
-        let mut sent: BTreeMap<&str, BTreeMap<String, Vec<Key>>> = BTreeMap::new();
+        let mut sent = Vec::new();
         let made = self.made_again(letters);
         let mut open = 0;
         for (key, letter) in letters {
@@ -73,8 +74,8 @@ impl<'a> Resend<'a> {
                 wrong(format!("the sink {sink} is not configured"));
                 continue;
             };
-            let id = letter.event_id.clone().unwrap_or_default();
-            let made = || made.get(&Id::parse(&id)?).cloned();
+            let id = letter.event_id.as_deref().unwrap_or_default();
+            let made = || made.get(&Id::parse(id)?).cloned();
             let Some(mut document) = letter.document().or_else(made) else {
                 wrong("only its first 64 KiB are kept, and its line was not found".to_owned());
                 continue;
@@ -83,34 +84,43 @@ impl<'a> Resend<'a> {
                 document.push(b'\n');
             }
             open += document.len();
-            network.shared().send(kind(letter), &document)?;
-            sent.entry(network.name()).or_default().entry(id).or_default().push(*key);
+            let (kind, shared) = (kind(letter), network.shared());
+            let number = shared.handed()[kind as usize];
+            shared.send(kind, &document)?;
+            sent.push((*key, network, kind, number, id));
             // A sink that is away must not hold it up with a full window.
             if open > OPEN_MAX {
                 open = 0;
-                let waits = |it: &Arc<dyn Network>| {
-                    it.shared().settled_within(&it.shared().handed(), within)
-                };
-                if !self.networks.iter().all(waits) {
-                    return Ok(None);
+                if !self.wait(within) {
+                    break;
                 }
             }
         }
+        self.wait(within);
+        let mut again: BTreeMap<(&str, String), String> = BTreeMap::new();
         for network in &self.networks {
-            let Some(mut keys) = sent.remove(network.name()) else { continue };
-            let handed = network.shared().handed();
-            if !network.shared().settled_within(&handed, within) {
-                return Ok(None);
-            }
-            for line in network.shared().take_letters(&handed).split(|byte| *byte == b'\n') {
-                let Some(again) = Letter::parse(line) else { continue };
-                let again_of = again.event_id.as_ref().and_then(|id| keys.remove(id));
-                let rejected = again_of.into_iter().flatten();
-                resent.rejected.extend(rejected.map(|key| (key, again.detail.clone())));
-            }
-            resent.replayed.extend(keys.into_values().flatten());
+            let letters = network.shared().take_letters(&network.shared().handed());
+            let letters = letters.split(|byte| *byte == b'\n').filter_map(Letter::parse);
+            let of = |it: Letter| ((network.name(), it.event_id.unwrap_or_default()), it.detail);
+            again.extend(letters.map(of));
         }
-        Ok(Some(resent))
+        for (key, network, kind, number, id) in sent {
+            match again.get(&(network.name(), id.to_owned())) {
+                _ if network.shared().lacks(kind, number) => {}
+                Some(why) => resent.rejected.push((key, why.clone())),
+                None => resent.replayed.push(key),
+            }
+        }
+        let answered = resent.rejected.len() + resent.replayed.len() + resent.impossible.len();
+        resent.unanswered = letters.len() - answered;
+        Ok(resent)
+    }
+
+    /// Waits for all sinks, at most so long for each; whether they have everything.
+    fn wait(&self, within: Duration) -> bool {
+        let waits =
+            |it: &Arc<dyn Network>| it.shared().settled_within(&it.shared().handed(), within);
+        self.networks.iter().map(waits).fold(true, |all, has_all| all & has_all)
     }
 
     /// Events that letters do not hold whole, made of their lines.

@@ -189,6 +189,22 @@ fn a_sink_that_does_not_answer_keeps_its_letters() {
     let (code, text) = dlq(&host.daemon, &["replay", "--within", "1"]);
     assert!(code == Some(69) && text.contains("did not answer within 1 s"), "{text}");
     assert!(dlq(&host.daemon, &["list"]).1.contains("1 letter, 0 dealt with"));
+    // What another sink takes meanwhile is known, and not sent to it again.
+    let cluster = rdkafka::mocking::MockCluster::new(1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    host.daemon.args.extend(["--set".to_owned(), format!("sink.kafka.brokers=[{brokers:?}]")]);
+    let mut of_kafka = letter.clone();
+    of_kafka["sink"] = json!("kafka");
+    let text = format!("{letter}\n{of_kafka}\n");
+    fs::write(host.daemon.state.join("dead-letter.ndjson"), text).unwrap();
+    for replayed in [1, 0] {
+        let (code, text) = dlq(&host.daemon, &["replay", "--within", "3"]);
+        let said = format!("did not answer within 3 s; {replayed} were replayed");
+        assert!(code == Some(69) && text.contains(&said), "{text}");
+    }
+    assert!(dlq(&host.daemon, &["list"]).1.contains("1 letter, 1 dealt with"));
+    let sent = super::kafka::topic(&brokers, "zeek-ueba.events");
+    assert_eq!(sent["00"].len(), 1);
     assert_eq!(dlq(&host.daemon, &["show", "nonsense"]).0, Some(2));
     assert_eq!(dlq(&host.daemon, &["show", "000000000000"]).0, Some(2));
 }
