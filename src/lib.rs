@@ -9,6 +9,7 @@ pub mod config;
 pub mod document;
 pub mod engine;
 pub mod explain;
+pub mod feature;
 pub mod read;
 pub mod record;
 pub mod replay;

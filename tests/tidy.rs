@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("base", 0),
     ("record", 1),
+    ("feature", 2),
     ("zeek", 2),
     ("stage", 3),
     ("risk", 3),

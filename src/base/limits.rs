@@ -101,6 +101,19 @@ pub const SIGHTINGS_MAX: usize = 4096;
 /// Bytes of the name of a server: DNS has none longer.
 pub const HOST_BYTES_MAX: usize = 253;
 
+/// Bytes of a name in DNS, and of one of its labels (RFC 1035).
+pub const DNS_NAME_BYTES_MAX: usize = 253;
+/// See above.
+pub const DNS_LABEL_BYTES_MAX: usize = 63;
+
+/// Bytes of a name in Unicode that IDNA is asked for: a name of DNS may be a few times as long in
+/// UTF-8, and what is longer need not be looked at.
+pub const IDN_BYTES_MAX: usize = 1024;
+
+/// Bytes of one item in a file or stream of items for `features` and `score`; what is longer is
+/// unusable, and passes by without being kept.
+pub const ITEM_BYTES_MAX: usize = 64 << 10;
+
 /// Connections whose target behind a proxy is remembered, some 25 MiB: those of a day for a hundred
 /// busy hosts. The one whose last request is longest ago goes first.
 pub const TARGETS_MAX: usize = 100_000;

@@ -14,6 +14,8 @@ mod dlq;
 mod exit;
 mod explain;
 mod explained;
+mod features;
+mod items;
 mod log;
 mod reload;
 mod replay;
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Setup(setup) => setup::run(&args, setup),
         Command::Explain(explain) => explain::run(&args, explain),
         Command::Dlq(dlq) => dlq::run(&args, dlq),
+        Command::Features(features) => features::run(features),
         Command::Stages => stages::run(),
     };
     match result {

@@ -1,0 +1,86 @@
+//! The public suffix of a name, and what a name is that has none: reverse zones and local names.
+//! Private suffixes count, so a name below `duckdns.org` is a registered name of its own.
+
+use psl::{List, Psl, Type};
+
+/// Where a name ends and whose the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Suffix {
+    /// Where it begins in the name.
+    pub(super) at: usize,
+    /// Who keeps it.
+    pub(super) kind: Kind,
+}
+
+/// Who keeps a suffix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nobody that the list knows.
+    Unlisted = 1,
+    /// A registry.
+    Public = 2,
+    /// Somebody who hands out names below a name of his own.
+    Private = 3,
+}
+
+/// Top-level labels that no registry serves: by RFC 6761, 6762, 7686 and 9476, and those that
+/// devices and administrators use most (a draft of ICANN keeps `internal`; `home` and `corp` are
+/// blocked for their use).
+const LOCAL: &[&str] = &[
+    "alt",
+    "corp",
+    "dhcp",
+    "domain",
+    "example",
+    "home",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "localnet",
+    "mail",
+    "onion",
+    "private",
+    "test",
+    "workgroup",
+];
+
+/// Whether `name` belongs to this network or to another way of resolving names.
+pub(super) fn is_local(name: &str) -> bool {
+    let top = name.rsplit('.').next().unwrap_or(name);
+    LOCAL.binary_search(&top).is_ok() || ends_with(name, "home.arpa")
+}
+
+/// Whether `name` is of an address.
+pub(super) fn is_reverse(name: &str) -> bool {
+    ["in-addr.arpa", "ip6.arpa"].iter().any(|zone| ends_with(name, zone))
+}
+
+fn ends_with(name: &str, zone: &str) -> bool {
+    name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The suffix of `name`, which is in lower case and has no empty label; nothing where the whole
+/// name is one. What is a private suffix itself is a name like others: `github.io` below `io`.
+pub(super) fn find(name: &str) -> Option<Suffix> {
+    let found = of(name, 0)?;
+    if found.at > 0 {
+        return Some(found);
+    }
+    let dot = name.find('.').filter(|_| found.kind == Kind::Private)?;
+    of(name, dot + 1)
+}
+
+/// The suffix of what begins at `from`.
+fn of(name: &str, from: usize) -> Option<Suffix> {
+    let found = List.suffix(name.as_bytes().get(from..)?)?;
+    let kind = match found.typ() {
+        Some(Type::Private) => Kind::Private,
+        Some(Type::Icann) => Kind::Public,
+        None => Kind::Unlisted,
+    };
+    Some(Suffix { at: name.len() - found.as_bytes().len(), kind })
+}

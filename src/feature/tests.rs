@@ -1,0 +1,191 @@
+//! Names and their rows, in text form; and the laws: any bytes give a row or a reason.
+
+use proptest::prelude::*;
+
+use super::dga::{DGA, push};
+use super::{Matrix, Name, Tensor, Unusable};
+use crate::base::limits::ITEM_BYTES_MAX;
+
+/// `label | suffix`, or the reason.
+fn read(line: &[u8]) -> String {
+    match Name::parse(line) {
+        Ok(name) => format!("{} | {}", name.shown_label(), name.suffix()),
+        Err(unusable) => unusable.to_string(),
+    }
+}
+
+fn check(cases: &[(&str, &str)]) {
+    for (line, expected) in cases {
+        assert_eq!(read(line.as_bytes()), *expected, "{line:?}");
+    }
+}
+
+#[test]
+fn names_have_a_registered_domain() {
+    check(&[
+        ("example.com", "example | com"),
+        ("  WWW.Example.COM.\r", "example | com"),
+        ("a.b.example.co.uk", "example | co.uk"),
+        ("x7f3.duckdns.org", "x7f3 | duckdns.org"),
+        ("deep.below.x7f3.duckdns.org", "x7f3 | duckdns.org"),
+        ("github.io", "github | io"),
+        ("duckdns.org", "duckdns | org"),
+        ("host.name.nosuchtop", "name | nosuchtop"),
+        ("_ldap._tcp.example.com", "example | com"),
+        ("a_b.com", "a_b | com"),
+        ("https://user@www.example.com:8443/a?b#c", "example | com"),
+        ("example.com:8080", "example | com"),
+    ]);
+}
+
+#[test]
+fn unicode_and_punycode_are_the_same_name() {
+    check(&[
+        ("bücher.example.de", "example | de"),
+        ("BÜCHER.de", "bücher | de"),
+        ("xn--bcher-kva.de", "bücher | de"),
+        ("食狮.公司.cn", "食狮 | xn--55qx5d.cn"),
+        ("xn--85x722f.xn--55qx5d.cn", "食狮 | xn--55qx5d.cn"),
+        ("xn--85x722f.xn--fiqs8s", "食狮 | xn--fiqs8s"),
+        ("pаypal.com", "pаypal | com"),
+        ("xn--99999999999.com", "broken punycode"),
+        ("xn--.com", "broken punycode"),
+        ("xn--abc-.com", "broken punycode"),
+        ("xn--99999999999.example.com", "example | com"),
+    ]);
+}
+
+#[test]
+fn what_is_no_name_is_named() {
+    let long_label = format!("{}.com", "a".repeat(64));
+    let long_name = format!("{}com", "abc.".repeat(70));
+    let labels = vec!["a"; 127].join(".");
+    let huge = "a".repeat(ITEM_BYTES_MAX);
+    check(&[
+        ("", "empty: there is no name"),
+        ("-", "empty: there is no name"),
+        (".", "empty: there is no name"),
+        ("(empty)", "empty: there is no name"),
+        ("a\0b.com", "a control character in the name"),
+        ("a\u{7}.com", "a control character in the name"),
+        ("a..com", "an empty label"),
+        (".com", "an empty label"),
+        ("192.0.2.1", "an address, not a name"),
+        ("192.0.2.1.", "an address, not a name"),
+        ("192.0.2.1:53", "an address, not a name"),
+        ("2001:db8::1", "an address, not a name"),
+        ("[2001:db8::1]:443", "an address, not a name"),
+        ("fe80::1%eth0", "an address, not a name"),
+        ("256.1.1.1", "the last label is a number"),
+        ("1.2.0.192.in-addr.arpa", "a reverse zone"),
+        ("0/25.2.0.192.in-addr.arpa", "a reverse zone"),
+        ("8.b.d.0.1.0.0.2.ip6.arpa", "a reverse zone"),
+        ("printer.local", "a local name"),
+        ("router.home.arpa", "a local name"),
+        ("nas.lan", "a local name"),
+        ("wpad", "a single label"),
+        ("co.uk", "a public suffix"),
+        ("_dmarc.com", "service labels without a registered name"),
+        (&long_label, "a label longer than 63 bytes"),
+        (&long_name, "longer than the 253 bytes of a DNS name"),
+        (&huge, "longer than the 253 bytes of a DNS name"),
+        (&labels, "a | a"),
+        ("a b.com", "a b | com"),
+        ("\u{202e}moc.example", "not a name by IDNA"),
+    ]);
+    assert_eq!(read(b"\xff\xfe.com"), "not UTF-8");
+}
+
+/// The measures of a name by their columns, those that are not 0.
+fn measures(line: &str) -> String {
+    let name = Name::parse(line.as_bytes()).unwrap();
+    let mut matrix = Matrix::new(&DGA);
+    push(&name, &mut matrix);
+    let columns: Vec<String> = DGA.columns().collect();
+    let told = columns.iter().zip(matrix.row(0)).filter(|(_, value)| *value > 0.0);
+    told.map(|(column, value)| format!("{column}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_row_says_what_is_in_the_name() {
+    assert_eq!(
+        measures("ab-1.co.uk"),
+        "label_0=1 label_1=2 label_2=37 label_3=28 suffix_0=3776 suffix_1=85 suffix_2=2 \
+         suffix_3=2 length=0.0625 digits=0.25 vowels=0.5 hyphens=0.25 distinct=1 \
+         alphabet=0.10810811 entropy=0.33333334 consonant_run=0.0625 vowel_run=0.0625 \
+         digit_run=0.0625 letter_run=0.0625 switches=0.25 hex=0.75 ends_with_digit=1 \
+         vowel_turns=0.25 commonest=0.25 distinct_pairs=0.75 suffix_labels=0.5 suffix_listed=1 \
+         suffix_length=0.15625 letter_span=0.04 base32=0.5 parts=0.25 longest_part=0.03125"
+    );
+}
+
+#[test]
+fn rows_are_padded_with_zeros() {
+    let mut matrix = Matrix::new(&DGA);
+    push(&Name::parse(b"example.com").unwrap(), &mut matrix);
+    matrix.pad(3);
+    assert_eq!(matrix.rows(), 3);
+    assert!(matrix.row(0).any(|value| value > 0.0));
+    assert!(matrix.row(1).chain(matrix.row(2)).all(|value| value == 0.0));
+    for (tensor, input) in matrix.tensors().iter().zip(DGA.inputs) {
+        let len = match tensor {
+            Tensor::F32(values) => values.len(),
+            Tensor::I32(values) => values.len(),
+        };
+        assert_eq!(len, 3 * input.width);
+    }
+    matrix.clear();
+    assert_eq!(matrix, Matrix::new(&DGA));
+}
+
+#[test]
+fn ids_are_below_what_a_model_has() {
+    let mut matrix = Matrix::new(&DGA);
+    for line in ["zz99--__.com", "a~b.xn--fiqs8s", "bücher.github.io", "x.y.z.no.such.suffix"] {
+        push(&Name::parse(line.as_bytes()).unwrap(), &mut matrix);
+    }
+    for row in 0..matrix.rows() {
+        let row: Vec<f32> = matrix.row(row).collect();
+        assert!(row[..64].iter().all(|id| *id <= 40.0));
+        assert!((1.0..4096.0).contains(&row[64]) && (1.0..1024.0).contains(&row[65]));
+        assert!((1.0..=3.0).contains(&row[66]) && (1.0..=7.0).contains(&row[67]));
+    }
+}
+
+/// Lines that are nearly names, and any bytes.
+fn lines() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..300);
+    let text =
+        r"(xn--)?[a-z0-9_.\-äж公\x{202e}\PC]{0,40}(\.(com|co\.uk|duckdns\.org|公司\.cn|local))?";
+    prop_oneof![bytes, text.prop_map(String::into_bytes)]
+}
+
+proptest! {
+    #[test]
+    fn any_line_gives_a_row_or_a_reason(line in lines()) {
+        let Ok(name) = Name::parse(&line) else { return Ok(()) };
+        prop_assert!(name.as_str().len() <= 253 && name.as_str().is_ascii());
+        prop_assert_eq!(format!("{}.{}", name.label(), name.suffix()), name.registered());
+        prop_assert!(name.as_str().ends_with(name.registered()) && !name.label().is_empty());
+        let mut matrix = Matrix::new(&DGA);
+        push(&name, &mut matrix);
+        let row: Vec<f32> = matrix.row(0).collect();
+        prop_assert_eq!(row.len(), DGA.width());
+        prop_assert!(row.iter().all(|value| value.is_finite() && *value >= 0.0));
+        prop_assert!(row[68..].iter().all(|measure| *measure <= 8.0), "{:?}", &row[68..]);
+        // The registered domain alone gives the same row.
+        let registered = Name::parse(name.registered().as_bytes());
+        prop_assert_eq!(registered.as_ref().map(Name::registered), Ok(name.registered()));
+        push(&registered.unwrap(), &mut matrix);
+        prop_assert!(matrix.row(1).eq(row));
+    }
+
+    /// Whatever is done more than once is done on names of a length that IDNA is asked for; the
+    /// longest lines take one pass and are known for what they are.
+    #[test]
+    fn the_longest_lines_are_too_long(piece in r"[a-zä公.\-]{1,8}") {
+        let mut line = piece.repeat(ITEM_BYTES_MAX / piece.len());
+        line.push('a');
+        prop_assert_eq!(Name::parse(line.as_bytes()), Err(Unusable::TooLong));
+    }
+}
