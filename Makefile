@@ -28,7 +28,7 @@ BINARY := $(TARGET)/release/zeek-ueba
 VENV := $(TARGET)/tools/python
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
+.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
 
 all: build
 
@@ -38,8 +38,13 @@ need:
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc"; exit 1; }
 	@command -v c++ >/dev/null || { echo "a C++ compiler is missing: apt-get install g++"; exit 1; }
 
-build: need
+build: need onnxruntime
 	$(CARGO) build --release --locked
+
+# The library and the models beside the program, of both profiles, where it looks for them.
+onnxruntime:
+	@deploy/onnxruntime/fetch.sh "$(TARGET)/tools/onnxruntime" "$(TARGET)/release" "$(TARGET)/debug"
+	@for profile in release debug; do ln -sfn "$(abspath onnx)" "$(TARGET)/$$profile/onnx"; done
 
 run: build
 	@BINARY="$(BINARY)" OUT="$(OUT)" ZEEK_LOGS="$(ZEEK_LOGS)" sample/tail.sh
@@ -59,7 +64,7 @@ replay: build
 SERVED = PROMTOOL="$$(deploy/prometheus/promtool.sh "$(TARGET)/tools")" && \
   env PROMTOOL="$$PROMTOOL" BUILD="$(TARGET)"
 
-test: need python
+test: need onnxruntime python
 	$(CARGO) build --locked --release --example alerts
 	@mkdir -p $(TARGET)
 	set -o pipefail; $(SERVED) PYTHON_EXAMPLES="$(abspath $(VENV))/bin/python" \
@@ -86,7 +91,7 @@ test-all: test
 	  $(CARGO) test --locked --release --test all -- search:: engines:: records::
 
 # What is done is a function of SEED and MINUTES; a run that fails keeps what there was.
-chaos: need
+chaos: need onnxruntime
 	$(CARGO) test --locked --release --test all --no-run
 	BUILD="$(TARGET)" CHAOS_SEED="$(SEED)" CHAOS_SECONDS="$$(( $(MINUTES) * 60 ))" \
 	  deploy/dev/services.sh with \
@@ -144,14 +149,14 @@ fuzz-long: fuzz-build
 	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P $(JOBS) -I TARGET \
 	  fuzz/run.sh $(FUZZ_BINARIES)/TARGET $$(( $(MINUTES) * 60 )) docs/fuzzing.md
 
-bench: need
+bench: need onnxruntime
 	$(CARGO) bench --locked --bench speed
 
-bench-small: need
+bench-small: need onnxruntime
 	$(CARGO) bench --locked --bench speed -- --small
 
 # Ends with an error where anything is missed, or found that is not there.
-evaluate: need
+evaluate: need onnxruntime
 	$(CARGO) bench --quiet --locked --bench evaluate
 
 clean:

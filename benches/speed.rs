@@ -25,6 +25,7 @@ use zeek_ueba::base::keys::{Kind, MIB, Settings as Table, Value};
 use zeek_ueba::base::limits::BATCH_ROWS_MAX;
 use zeek_ueba::base::score::{Factor, Points, Ppm};
 use zeek_ueba::base::time::{DAY, Minute};
+use zeek_ueba::model::Models;
 use zeek_ueba::record::schema::ColumnId;
 use zeek_ueba::record::{Entity, Generation, Log, RecordRef, Source};
 use zeek_ueba::risk::{Bits, Criticality, Event, Ledger, Module, Policy, Subject};
@@ -548,7 +549,7 @@ fn pcr_of(entities: u64) -> Box<dyn Close> {
         table.insert(key.name, value);
     }
     let Build::Window { close, .. } = def.build else { panic!("pcr has windows") };
-    close(&table)
+    close(&table, &Models::default())
 }
 
 /// The cells of one host in a minute of an hour: it takes over TLS and DNS, and gives a little to

@@ -15,6 +15,7 @@ mod explain;
 mod hostile;
 mod laws;
 mod live;
+mod models;
 mod planted;
 mod proxies;
 mod risk_table;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use zeek_ueba::engine::{self, Kind, Sink};
 use zeek_ueba::{config, replay, wiring};
 
-use crate::common::{Place, conn, http};
+use crate::common::{Place, conn, dns, http};
 
 struct Counting;
 
@@ -69,6 +69,12 @@ fn allocations(rows: usize) -> u64 {
             "{time}.5|C{n}|10.0.0.1|203.0.113.9|GET|a.example|/\\xc3\\xa4?{n}|1.1|200|-|text/html,a"
         )
     };
+    let query = |n: usize| {
+        let time = 1_700_000_000 + n / 1000;
+        format!("{time}.25 C{n} 10.0.0.2 10.0.0.53 www.name{}.example.com", n % 100)
+    };
+    let names: Vec<String> = (0..rows).map(query).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let conns: Vec<String> = (0..rows).map(connection).collect();
     let https: Vec<String> = (0..rows).map(request).collect();
     let conns: Vec<&str> = conns.iter().map(String::as_str).collect();
@@ -76,12 +82,14 @@ fn allocations(rows: usize) -> u64 {
     let place = Place::with(&[
         ("conn.log", conn(&conns).as_bytes()),
         ("http.log", http(&https).as_bytes()),
+        ("dns.log", dns(&names).as_bytes()),
     ]);
-    count(&place.logs(), rows as u64 * 2)
+    count(&place.logs(), rows as u64 * 3)
 }
 
 fn count(logs: &Path, expected: u64) -> u64 {
-    let plan = config::resolve("", "defaults", &[], &wiring::stage_keys()).unwrap();
+    let mut plan = config::resolve("", "defaults", &[], &wiring::stage_keys()).unwrap();
+    assert!(wiring::models::equip(&mut plan).unwrap().is_none(), "no models");
     let settings = wiring::parsers(&plan);
     let (files, skipped) = replay::discover(&[logs.to_owned()]);
     let inventory = replay::take_inventory(files, skipped, &settings);
@@ -105,7 +113,7 @@ fn none_per_record() {
         let (few, many) = (allocations(20_000), allocations(120_000));
         let more = many.saturating_sub(few);
         // Cells of windows take nodes of their map.
-        assert!(more < 6_000, "{more} allocations for 200,000 further records ({few}, {many})");
+        assert!(more < 6_000, "{more} allocations for 300,000 further records ({few}, {many})");
         return;
     }
     let output = Command::new(std::env::current_exe().unwrap())

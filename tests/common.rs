@@ -46,6 +46,16 @@ pub(crate) fn http(rows: &[&str]) -> String {
     log
 }
 
+/// A `dns.log` with these rows of `ts uid orig resp query`.
+pub(crate) fn dns(rows: &[&str]) -> String {
+    let mut log = header("dns", "ts uid id.orig_h id.resp_h query", "time string addr addr string");
+    for row in rows {
+        log.push_str(&row.replace(' ', "\t"));
+        log.push('\n');
+    }
+    log
+}
+
 /// A directory with logs, and one beside it for the results.
 pub(crate) struct Place {
     directory: TempDir,

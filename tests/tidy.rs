@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 /// The floors of docs/ARCHITECTURE.md. A module imports from lower floors only.
 const FLOORS: &[(&str, u32)] = &[
     ("base", 0),
+    ("feature", 1),
     ("record", 1),
-    ("feature", 2),
+    ("model", 2),
     ("zeek", 2),
     ("stage", 3),
     ("risk", 3),

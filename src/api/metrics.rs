@@ -85,6 +85,20 @@ fn findings(families: &mut Families, status: &Status) {
     families.gauge("incidents", "Incidents that are open", incidents);
     let panics = counted.panics.iter().map(|(name, it)| ([("stage", *name)], *it as f64));
     families.counter("stage_panics_total", "Panics of stages that were caught", panics);
+    let stages = status.stages.iter();
+    let stages = stages.map(|(name, is_on)| ([("stage", *name)], f64::from(u8::from(*is_on))));
+    let help = "1 where a stage is on; 0 where it is not, or for want of its model";
+    families.gauge("stage_enabled", help, stages);
+    let models = status.models.iter().map(|model| {
+        let labels = [
+            ("detector", model.name),
+            ("version", model.version.as_str()),
+            ("sha256", model.sha256.as_str()),
+            ("role", "active"),
+        ];
+        (labels, 1.0)
+    });
+    families.gauge("model_info", "1 for each model in service", models);
     let entries = [([], status.allow_entries as f64)];
     families.gauge("allow_list_entries", "Entries of the allow-list in force", entries);
     let mut one = |name, help, count: u64| families.counter(name, help, [([], count as f64)]);

@@ -220,6 +220,8 @@ mod tests {
             levels: Default::default(),
             budget: Default::default(),
             incidents: 0,
+            stages: Vec::new(),
+            models: Vec::new(),
             evicted: 0,
             dropped: 0,
             stage_seconds: Default::default(),

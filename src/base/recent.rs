@@ -41,6 +41,12 @@ impl<K: Ord + Clone, V, A: Ord + Copy> Recent<K, V, A> {
         self.pop().map(|(oldest, _)| oldest)
     }
 
+    /// The key touched longest ago, and when that was.
+    #[must_use]
+    pub fn oldest(&self) -> Option<(&K, A)> {
+        self.ages.first().map(|(age, key)| (key, *age))
+    }
+
     /// Takes out the key touched longest ago, with its value.
     pub fn pop(&mut self) -> Option<(K, V)> {
         let (_, oldest) = self.ages.pop_first()?;

@@ -51,6 +51,8 @@ pub enum Command {
     Dlq(Dlq),
     /// Write what a detector's model reads of each item: CSV, or an array for numpy.
     Features(Features),
+    /// Score items by the model of a detector: one JSON object for each line.
+    Score(Score),
     /// Show the stages: what each reads, finds and can be told.
     Stages,
 }
@@ -204,6 +206,20 @@ pub struct Features {
     /// which ends in .npy, instead of CSV to standard output.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `score`.
+#[derive(Debug, clap::Args)]
+pub struct Score {
+    /// Whose model.
+    #[arg(value_enum, value_name = "DETECTOR")]
+    pub detector: Detector,
+    /// Items, one on a line; without it standard input.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Say no reasons: faster, for many items.
+    #[arg(long)]
+    pub no_reasons: bool,
 }
 
 /// A detector with a model.

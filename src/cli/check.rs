@@ -3,15 +3,27 @@
 use super::args::{Args, Check};
 use super::exit::Exit;
 use super::setup::check_servers;
-use super::{Failed, plan, print};
+use super::{Failed, equipped, print};
 use crate::sink::elasticsearch::Elasticsearch;
 use crate::sink::kafka::Kafka;
+use crate::wiring::models::missing;
 
 /// Reads the configuration and says what it comes to.
 pub(super) fn run(args: &Args, check: &Check) -> Result<Exit, Failed> {
-    let plan = plan(args)?;
-    let enabled: Vec<&str> =
-        plan.stages.iter().filter(|stage| stage.enabled).map(|stage| stage.name).collect();
+    let plan = equipped(args)?;
+    let off = missing(&plan);
+    let enabled: Vec<&str> = plan
+        .stages
+        .iter()
+        .filter(|stage| stage.enabled && !off.contains(&stage.name))
+        .map(|stage| stage.name)
+        .collect();
+    let models: Vec<String> = plan
+        .models
+        .entries()
+        .map(|(name, model)| format!("{name} {} (sha256 {:.16}...)", model.version, model.sha256))
+        .collect();
+    let models = if models.is_empty() { "none".to_owned() } else { models.join(", ") };
     let internal = match &plan.internal {
         Some(networks) => {
             let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
@@ -39,7 +51,7 @@ pub(super) fn run(args: &Args, check: &Check) -> Result<Exit, Failed> {
     };
     let sinks: Vec<String> = sinks.into_iter().flatten().collect();
     print(&format!(
-        "the configuration is fine\nsensor    {}\ninternal  {internal}\nstages    {}\nallowed   {allow}\nsinks     {}\n",
+        "the configuration is fine\nsensor    {}\ninternal  {internal}\nstages    {}\nmodels    {models}\nallowed   {allow}\nsinks     {}\n",
         plan.sensor_id,
         enabled.join(", "),
         sinks.join(", "),

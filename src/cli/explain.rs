@@ -14,11 +14,11 @@ use crate::wiring::explain::{by_state, is_state};
 use super::args::{Args, Explain};
 use super::exit::Exit;
 use super::run::ADDR;
-use super::{Failed, explained, plan, print, tell};
+use super::{Failed, equipped, explained, print, tell};
 
 /// Finds out, and prints it.
 pub(super) fn run(args: &Args, explain: &Explain) -> Result<Exit, Failed> {
-    let plan = plan(args)?;
+    let plan = equipped(args)?;
     let Some(asked) = Asked::parse(&explain.id, &wiring::scope(&plan), plan.by_64) else {
         let id = super::shown(&explain.id);
         let id: String = id.chars().take(80).collect();

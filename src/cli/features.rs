@@ -37,7 +37,7 @@ fn write(features: &Features, mut out: Out<'_>) -> Result<Exit, Failed> {
     let (mut item, mut matrix) = (Vec::new(), Matrix::new(&dga::DGA));
     let (mut rows, mut unusable) = (0_usize, 0_usize);
     let mut result = out.begin(matrix.def());
-    while result.is_ok() && items::next(&mut *items, &mut item)? {
+    while result.is_ok() && items::next(&mut items, &mut item)? {
         rows += 1;
         matrix.clear();
         match dga::Name::parse(&item) {

@@ -1,7 +1,7 @@
 //! Items of `features` and `score`: one on a line, from a file or standard input.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,13 +10,20 @@ use super::Failed;
 use super::exit::Exit;
 use crate::base::limits::ITEM_BYTES_MAX;
 
+/// Where items come from.
+pub(super) type Items = BufReader<Box<dyn Read>>;
+
 /// The file, or standard input where none is named.
-pub(super) fn open(path: Option<&Path>) -> Result<Box<dyn BufRead>, Failed> {
-    let Some(path) = path else { return Ok(Box::new(io::stdin().lock())) };
-    let file = File::open(path)
-        .with_context(|| path.display().to_string())
-        .map_err(|error| Failed::new(Exit::Io, error))?;
-    Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+pub(super) fn open(path: Option<&Path>) -> Result<Items, Failed> {
+    let source: Box<dyn Read> = match path {
+        None => Box::new(io::stdin()),
+        Some(path) => Box::new(
+            File::open(path)
+                .with_context(|| path.display().to_string())
+                .map_err(|error| Failed::new(Exit::Io, error))?,
+        ),
+    };
+    Ok(BufReader::with_capacity(1 << 16, source))
 }
 
 /// Reads the next line into `item`, without its end; whether there was one. Of a line that is

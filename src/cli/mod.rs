@@ -20,6 +20,7 @@ mod log;
 mod reload;
 mod replay;
 mod run;
+mod score;
 mod service;
 mod setup;
 mod stages;
@@ -35,6 +36,7 @@ pub use args::{Args, Command};
 pub use exit::Exit;
 
 use crate::config::{self, Plan};
+use crate::wiring::models;
 
 /// Parses the arguments and does what they say.
 #[must_use]
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Setup(setup) => setup::run(&args, setup),
         Command::Explain(explain) => explain::run(&args, explain),
         Command::Dlq(dlq) => dlq::run(&args, dlq),
+        Command::Score(score) => score::run(&args, score),
         Command::Features(features) => features::run(features),
         Command::Stages => stages::run(),
     };
@@ -93,6 +96,17 @@ fn plan(args: &Args) -> Result<Plan, Failed> {
             Failed::new(Exit::Config, anyhow::anyhow!("{count} {plural} in the configuration"))
         },
     )
+}
+
+/// The plan with the models that it needs; says which stages are off for want of them.
+fn equipped(args: &Args) -> Result<Plan, Failed> {
+    let mut plan = plan(args)?;
+    let trouble = models::equip(&mut plan).map_err(|trouble| Failed::new(Exit::Config, trouble))?;
+    if let Some(trouble) = trouble {
+        let off = models::missing(&plan).join(", ");
+        tracing::warn!(stages = off, "stages are off, all else runs: {trouble}");
+    }
+    Ok(plan)
 }
 
 /// Writes results to standard output; a reader that went away is no failure of ours.

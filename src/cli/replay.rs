@@ -13,11 +13,11 @@ use crate::wiring;
 
 use super::args::{Args, Emit, Replay};
 use super::exit::Exit;
-use super::{Failed, plan, print, shown, summary};
+use super::{Failed, equipped, print, shown, summary};
 
 /// Reads what there is, writes what it means, prints a summary.
 pub(super) fn run(args: &Args, replay: &Replay) -> Result<Exit, Failed> {
-    let mut plan = plan(args)?;
+    let mut plan = equipped(args)?;
     if !replay.internal.is_empty() {
         plan.set_internal(&replay.internal);
     }

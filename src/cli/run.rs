@@ -24,11 +24,11 @@ use super::exit::Exit;
 use super::log::Limit;
 use super::reload::Reload;
 use super::service::{Manager, Manners, log_panics, raise_open_files};
-use super::{Failed, plan, print, summary};
+use super::{Failed, equipped, print, summary};
 
 /// Follows the logs until a signal says that it is enough.
 pub(super) fn run(args: &Args, run: &Run, limit: &Limit) -> Result<Exit, Failed> {
-    let plan = plan(args)?;
+    let plan = equipped(args)?;
     let mut manners = Manners::new().map_err(|error| Failed::new(Exit::Io, error))?;
     let manager = Manager::from_environment();
     log_panics();

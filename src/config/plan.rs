@@ -13,6 +13,7 @@ use crate::base::keys::{Settings, Value};
 use crate::base::score::Points;
 use crate::document::{Rule, Shown};
 use crate::engine::Emit;
+use crate::model::{Models, Places};
 use crate::record::Log;
 use crate::risk::{AllowList, Criticality};
 use crate::sink::spool::{Bound, WhenFull};
@@ -70,6 +71,10 @@ pub struct Plan {
     pub criticality: Criticality,
     /// `[risk.budget]`, by the group of stages.
     pub budgets: BTreeMap<String, Points>,
+    /// `[model]`.
+    pub places: Places,
+    /// The models that are in service; none until they are opened.
+    pub models: Models,
     /// `sink.ndjson.dir`, where that sink is on.
     pub ndjson: Option<PathBuf>,
     /// `sink.ndjson.max_size`.
@@ -164,6 +169,8 @@ impl Plan {
                 .iter()
                 .map(|(name, it)| (name.clone(), points(*it)))
                 .collect(),
+            places: places(&tables["model"]),
+            models: Models::default(),
             ndjson: match (optional(&tables["sink.ndjson"], "dir"), is_alone) {
                 (Some(directory), _) => Some(directory.into()),
                 (None, true) => Some("./out".into()),
@@ -209,6 +216,9 @@ impl Plan {
         for (group, points) in &self.budgets {
             text.push_str(&format!("risk.budget.{group} {points}\n"));
         }
+        for (detector, model) in self.models.entries() {
+            text.push_str(&format!("model.{detector} {}\n", model.sha256));
+        }
         for stage in &self.stages {
             for (key, value) in stage.settings.iter() {
                 text.push_str(&format!("stage.{}.{key} {value}\n", stage.name));
@@ -232,6 +242,12 @@ fn roles(entity: &Settings) -> RolePolicy {
 
 pub(super) fn points(number: f64) -> Points {
     Points((number * 1e6).round() as u64)
+}
+
+fn places(model: &Settings) -> Places {
+    let path = |key| optional(model, key).map(PathBuf::from);
+    let cache = usize::try_from(model.integer("cache")).unwrap_or_default();
+    Places { dir: path("dir"), library: path("library"), cache }
 }
 
 fn dead_letters(state: &Settings) -> letters::Bound {

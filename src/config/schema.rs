@@ -27,6 +27,7 @@ pub static SECTIONS: &[(&str, &[KeyDef])] = &[
     ("event", EVENT),
     ("entity", ENTITY),
     ("risk", RISK),
+    ("model", MODEL),
     ("sink.ndjson", NDJSON),
     ("sink.kafka", KAFKA),
     ("sink.elasticsearch", ELASTICSEARCH),
@@ -142,7 +143,7 @@ const EVENT: &[KeyDef] = &[
         kind: Kind::Choice(&["all", "scored", "none"]),
         default: Some(r#""all""#),
         example: "",
-        doc: "rows that become events: all of them, those with a finding (scored), or none",
+        doc: "rows that become events: all of them, those that a stage scores with 0.1 or more (scored), or none",
     },
     KeyDef {
         name: "fields",
@@ -273,6 +274,30 @@ const RISK: &[KeyDef] = &[
         default: Some("{}"),
         example: r#""web" = 30"#,
         doc: "points that the stages of a group add together at most; else their greatest weight",
+    },
+];
+
+const MODEL: &[KeyDef] = &[
+    KeyDef {
+        name: "dir",
+        kind: Kind::Text,
+        default: None,
+        example: r#""/usr/share/zeek-ueba/onnx""#,
+        doc: "directory of models.toml and its models, where it is not onnx beside the program or here",
+    },
+    KeyDef {
+        name: "library",
+        kind: Kind::Text,
+        default: None,
+        example: r#""/usr/lib/zeek-ueba/libonnxruntime.so""#,
+        doc: "library of ONNX Runtime, 1.24 or newer, where it is not beside the program",
+    },
+    KeyDef {
+        name: "cache",
+        kind: Kind::Integer { min: 0, max: 10_000_000 },
+        default: Some("65536"),
+        example: "",
+        doc: "names whose scores each lane remembers; changes no score",
     },
 ];
 

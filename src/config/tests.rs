@@ -145,7 +145,7 @@ enabled = "yes"
         r#"
 pipeline.toml:1:1: unknown key "emit" outside of any table
     hint: emit belongs in [event]
-    known: sensor, source, event, entity, risk, sink, http, state, stage
+    known: sensor, source, event, entity, risk, model, sink, http, state, stage
 pipeline.toml:4:6: sensor.id must have 1 to 128 bytes and no control characters
 pipeline.toml:5:27: "192.168.1.1" is not a network in CIDR notation
     hint: a single address is "192.168.1.1/32"
@@ -153,7 +153,7 @@ pipeline.toml:6:3: "fe80::/1o" is not a network in CIDR notation
     hint: an address and the bits of its prefix, such as "10.0.0.0/8"
 pipeline.toml:8:2: unknown table [sorce]
     hint: did you mean [source]?
-    known: sensor, source, event, entity, risk, sink, http, state, stage
+    known: sensor, source, event, entity, risk, model, sink, http, state, stage
 pipeline.toml:12:12: source.lateness must be a duration, not 5
     hint: a whole number and one of ms, s, m, h, d, such as "90s"
 pipeline.toml:13:18: source.line_bytes_max must be a size in bytes, not "1kB"
@@ -320,7 +320,7 @@ pipeline.toml:1:39: "ü" is not a network in CIDR notation
     hint: an address and the bits of its prefix, such as "10.0.0.0/8"
 pipeline.toml:2:2: unknown table ["sénsor\u{7}"]
     hint: did you mean [sensor]?
-    known: sensor, source, event, entity, risk, sink, http, state, stage
+    known: sensor, source, event, entity, risk, model, sink, http, state, stage
 "#,
     );
 }
@@ -406,7 +406,7 @@ pipeline.toml:2:7: entity.max must be from 1 to 100000000, not -1
 --set sensor.id: sensor.id must be text, not a whole number
 --set emit: unknown key "emit" outside of any table
     hint: emit belongs in [event]
-    known: sensor, source, event, entity, risk, sink, http, state, stage
+    known: sensor, source, event, entity, risk, model, sink, http, state, stage
 --set risk: unknown key "half_live" in [risk]
     hint: did you mean "half_life"?
     known: <keys of risk>

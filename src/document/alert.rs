@@ -46,6 +46,8 @@ pub struct Alert<'a> {
     pub reasons: &'a [Reason],
     /// The records behind it.
     pub evidence: Proof<'a>,
+    /// The model that it rests on.
+    pub model: Option<&'a ModelName>,
     /// The incident that it is of.
     pub incident: Id,
     /// If it ends the incident: what that was.
@@ -54,6 +56,17 @@ pub struct Alert<'a> {
     pub scope: &'a Scope,
     /// The sensor.
     pub sensor_id: &'a str,
+}
+
+/// The model behind an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelName {
+    /// Its detector.
+    pub name: &'static str,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file, in hex.
+    pub sha256: String,
 }
 
 /// The records behind an alert.
@@ -123,7 +136,17 @@ pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
         Proof::Records(records) => list(out, records, write_record),
         Proof::Events(events) => list(out, events, write_event),
     }
-    out.extend_from_slice(b"]}}\n");
+    out.push(b']');
+    if let Some(model) = alert.model {
+        out.extend_from_slice(b",\"model\":{\"name\":");
+        text::string(out, model.name.as_bytes(), false);
+        out.extend_from_slice(b",\"version\":");
+        text::string(out, model.version.as_bytes(), false);
+        out.extend_from_slice(b",\"sha256\":");
+        text::string(out, model.sha256.as_bytes(), false);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}}\n");
 }
 
 /// One end of a connection.

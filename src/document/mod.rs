@@ -15,7 +15,7 @@ mod risk;
 mod text;
 mod zeek;
 
-pub use alert::{Alert, Closed, Event as BehindRisk, Proof, write_alert};
+pub use alert::{Alert, Closed, Event as BehindRisk, ModelName, Proof, write_alert};
 pub use dead_letter::{write_dead_letter, write_rejected};
 pub use event::{EventRow, EventWriter, Shown};
 pub use explanation::{Explanation, Found, Line, Part, Portion, Standing, write_explanation};

@@ -108,7 +108,14 @@ impl Hidden {
         if !self.shows_users() {
             evidence.names.user = None;
         }
-        for reason in &mut evidence.reasons {
+        self.hide_reasons(evidence, true);
+    }
+
+    /// Hides in the reasons that show columns of this log; in those that name no log too if
+    /// `is_first`, the log being that of the first record behind it.
+    pub fn hide_reasons(&self, evidence: &mut Evidence, is_first: bool) {
+        let is_ours = |log: Option<Log>| log.map_or(is_first, |log| log == self.log);
+        for reason in evidence.reasons.iter_mut().filter(|reason| is_ours(reason.log)) {
             for &id in reason.columns {
                 match &mut reason.observed {
                     Observed::Text(text) if text.is_empty() => {}

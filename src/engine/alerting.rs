@@ -108,6 +108,7 @@ impl Core {
     pub(super) fn alert(&mut self, evidence: &Evidence, id: Id, minute: Minute) {
         let plan = &self.stages[evidence.stage];
         let (name, doc, mark) = (plan.def.name, plan.def.doc, plan.alert);
+        let model = plan.models.first().cloned();
         // All names of servers are of requests.
         let hidden = self.identity.hidden.get(&Log::Http);
         let is_named = hidden.is_none_or(Hidden::shows_servers);
@@ -128,6 +129,7 @@ impl Core {
             techniques: evidence.techniques,
             reasons: &evidence.reasons,
             evidence: Proof::Records(&evidence.records),
+            model: model.as_ref(),
             incident: id,
             closed: None,
             scope: &self.identity.scope.clone(),
@@ -160,6 +162,7 @@ impl Core {
             techniques: &self.techniques(names),
             reasons: &reasons,
             evidence: Proof::Events(&events),
+            model: None,
             incident: Id([0; 16]),
             closed: None,
             scope: &self.identity.scope.clone(),
@@ -239,6 +242,7 @@ impl Core {
             techniques: &self.techniques(detectors.iter().copied()),
             reasons: &reasons,
             evidence: Proof::Events(&events),
+            model: None,
             incident: incident.id,
             closed: Some(Closed {
                 count: incident.count,
@@ -257,6 +261,7 @@ impl Core {
         let points: Vec<Points> = shares.iter().map(|share| share.points).collect();
         let reason = |(share, contribution): (&Share, Ppm)| Reason {
             feature: self.stages[share.module].def.name,
+            log: None,
             columns: &[],
             observed: Observed::Number(i64::try_from(share.points.0).unwrap_or(i64::MAX)),
             expected: Observed::Number(0),
@@ -356,7 +361,13 @@ pub(super) mod tests {
 
     /// A core with two stages that alert from 0.2 and 0.4 on and weigh 60 and 40 points.
     fn core(alerts: AlertPolicy) -> Core {
-        let plan = |(def, (alert, _))| StagePlan { def, alert: Ppm::new(alert), close: None };
+        let plan = |(def, (alert, _))| StagePlan {
+            def,
+            alert: Ppm::new(alert),
+            enabled: true,
+            models: Vec::new(),
+            close: None,
+        };
         let numbers = [(200_000, 60_000_000), (400_000, 40_000_000)];
         let stages = TABLE.iter().zip(numbers).map(plan).collect();
         let module = |(def, (_, weight)): (&crate::stage::StageDef, _)| Module {

@@ -9,7 +9,7 @@ use crate::base::hash::{self, Id};
 use crate::base::limits::QUARANTINE_MINUTES;
 use crate::base::score::Ppm;
 use crate::base::time::{Minute, Time};
-use crate::document::{Contribution, Hidden, RiskState, write_risk};
+use crate::document::{Contribution, Hidden, ModelName, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Finding, Log, Scope, Uid};
 use crate::risk::{AllowList, Change, Event, Findings, Grounds, Ledger, Policy, RESERVED, Share};
 use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
@@ -28,6 +28,10 @@ pub struct StagePlan {
     pub def: &'static StageDef,
     /// Score from which a finding is an alert.
     pub alert: Ppm,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// The models that it uses.
+    pub models: Vec<ModelName>,
     /// Its half here, if it is an enabled window stage.
     pub close: Option<(Box<dyn Close>, Combine)>,
 }
@@ -305,8 +309,12 @@ impl Core {
                 let asked = first.and_then(|record| self.census.asked(&record.uid));
                 evidence.names.domain = asked.map(str::to_owned);
             }
-            if let Some(hidden) = log.and_then(|log| self.identity.hidden.get(&log)) {
-                hidden.hide(&mut evidence);
+            for (of, hidden) in &self.identity.hidden {
+                if log == Some(*of) {
+                    hidden.hide(&mut evidence);
+                } else {
+                    hidden.hide_reasons(&mut evidence, false);
+                }
             }
             self.evidence(counted, &evidence);
         }
@@ -465,6 +473,8 @@ mod tests {
                 let plan = StagePlan {
                     def: &TABLE[0],
                     alert: Ppm::new(500_000),
+                    enabled: true,
+                    models: Vec::new(),
                     close: Some((close, Combine::Max)),
                 };
                 let identity = Identity {

@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::{Deserialize, Serialize};
 
 use crate::base::limits::QUARANTINE_ROWS;
+use crate::base::score::Ppm;
 use crate::record::Batch;
 use crate::stage::{Deltas, Fold, Input, Output, RecordStage};
 
@@ -66,18 +67,23 @@ impl Guard {
         index: usize,
         fold: &mut dyn Fold,
         input: &Input<'_>,
-        out: &mut Deltas,
+        (out, scores): (&mut Deltas, &mut Vec<Option<Ppm>>),
     ) {
         out.begin(index);
+        scores.clear();
         let before = out.count();
         if self.is_free(index) && caught(|| fold.fold(input, out)) {
+            scores.extend_from_slice(fold.scores());
             return;
         }
         out.truncate(before);
-        self.each_row(index, input, &mut |_, alone| {
+        scores.resize(input.batch.rows(), None);
+        self.each_row(index, input, &mut |row, alone| {
             let before = out.count();
             let is_good = caught(|| fold.fold(alone, out));
-            if !is_good {
+            if is_good {
+                scores[row] = fold.scores().first().copied().flatten();
+            } else {
                 out.truncate(before);
             }
             is_good
@@ -136,14 +142,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::base::score::Ppm;
     use crate::base::time::Minute;
     use crate::record::schema::{ColumnId, conn};
     use crate::record::{Generation, Log, Parties, Sides, Source};
     use crate::zeek::{Parser, Settings};
 
     /// Panics at 13 bytes; scores what it sees by them.
-    struct Superstitious;
+    #[derive(Default)]
+    struct Superstitious(Vec<Option<Ppm>>);
 
     impl RecordStage for Superstitious {
         fn score(&mut self, input: &Input<'_>, out: &mut Output) {
@@ -157,8 +163,16 @@ mod tests {
 
     impl Fold for Superstitious {
         fn fold(&mut self, input: &Input<'_>, _: &mut Deltas) {
-            let bytes = |row| input.batch.count(conn::ORIG_BYTES, row).unwrap_or_default();
-            assert!((0..input.batch.rows()).all(|row| bytes(row) != 13), "thirteen");
+            self.0.clear();
+            for row in 0..input.batch.rows() {
+                let bytes = input.batch.count(conn::ORIG_BYTES, row).unwrap_or_default();
+                assert!(bytes != 13, "thirteen");
+                self.0.push(Some(Ppm::new(bytes as u32)));
+            }
+        }
+
+        fn scores(&self) -> &[Option<Ppm>] {
+            &self.0
         }
     }
 
@@ -177,6 +191,7 @@ mod tests {
         let source = Arc::new(Source { log, generation, event_prefix, path: String::new() });
         let (mut guard, mut out, mut at) = (Guard::default(), Output::default(), 0);
         let (mut deltas, mut scores) = (Deltas::default(), Vec::new());
+        let mut of_fold = Vec::new();
         loop {
             batch.clear();
             let progress = parser.parse(&text.as_bytes()[at..], size, &mut batch);
@@ -191,8 +206,9 @@ mod tests {
                 parties: &parties,
                 minutes: &minutes,
             };
-            guard.score(0, &mut Superstitious, &input, &mut out);
-            guard.fold(1, &mut Superstitious, &input, &mut deltas);
+            guard.score(0, &mut Superstitious::default(), &input, &mut out);
+            guard.fold(1, &mut Superstitious::default(), &input, (&mut deltas, &mut of_fold));
+            assert_eq!(of_fold, out.scores(), "a fold scores like a record stage");
             scores.extend_from_slice(out.scores());
             if !progress.is_full {
                 assert_eq!(guard.panics.get(&0), guard.panics.get(&1));

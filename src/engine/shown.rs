@@ -41,6 +41,11 @@ impl Core {
         self.ledger.levels()
     }
 
+    /// The stages, in the order of the table.
+    pub fn stages(&self) -> impl Iterator<Item = &StagePlan> {
+        self.stages.iter()
+    }
+
     /// Entities that had to be forgotten.
     #[must_use]
     pub fn evicted(&self) -> u64 {

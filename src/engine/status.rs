@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::base::clock::now;
+use crate::document::ModelName;
 use crate::record::{Lane, Log};
 use crate::risk::{BudgetState, Level};
 
@@ -225,6 +226,10 @@ pub struct Status {
     pub budget: BudgetState,
     /// Incidents that are open.
     pub incidents: u64,
+    /// Stages, and whether they are on.
+    pub stages: Vec<(&'static str, bool)>,
+    /// The models in service.
+    pub models: Vec<ModelName>,
     /// Entities that had to be forgotten.
     pub evicted: u64,
     /// Cells of windows, and evidence, that found no room.
@@ -261,6 +266,8 @@ impl Status {
             levels: core.levels(),
             budget: core.budget(),
             incidents: core.incidents(),
+            stages: core.stages().map(|plan| (plan.def.name, plan.enabled)).collect(),
+            models: core.stages().flat_map(|plan| plan.models.clone()).collect(),
             evicted: core.evicted(),
             dropped: core.dropped(),
             stage_seconds: stages.map(|(at, it)| (core.stage_name(*at), it.clone())).collect(),

@@ -23,11 +23,14 @@ use super::watermark::Watermark;
 pub enum Emit {
     /// All.
     All,
-    /// Those that a record stage scored.
+    /// Those that a stage scored with 0.1 or more.
     Scored,
     /// None.
     None,
 }
+
+/// What is less is no opinion that is worth an event of its own.
+const SCORED_MIN: Ppm = Ppm::new(100_000);
 
 /// How the records of one lane are treated.
 #[derive(Clone, Debug)]
@@ -55,7 +58,7 @@ pub struct Worker {
     writer: EventWriter,
     hidden: Hidden,
     stages: Vec<(usize, &'static str, Box<dyn RecordStage>, StageOutput)>,
-    folds: Vec<(usize, Box<dyn Fold>)>,
+    folds: Vec<(usize, &'static str, Box<dyn Fold>, Vec<Option<Ppm>>)>,
     deltas: Deltas,
     noticed: Noticed,
     sides: Vec<Sides>,
@@ -97,8 +100,8 @@ impl Worker {
     }
 
     /// Adds the lane's half of a window stage.
-    pub fn add_fold(&mut self, index: usize, fold: Box<dyn Fold>) {
-        self.folds.push((index, fold));
+    pub fn add_fold(&mut self, index: usize, name: &'static str, fold: Box<dyn Fold>) {
+        self.folds.push((index, name, fold, Vec::new()));
     }
 
     /// The columns that the worker itself reads of `log`.
@@ -155,9 +158,9 @@ impl Worker {
             guard.score(*index, stage.as_mut(), &input, output);
             out.spent.push((*index, begun.elapsed()));
         }
-        for (index, fold) in &mut self.folds {
+        for (index, _, fold, scores) in &mut self.folds {
             let begun = now();
-            guard.fold(*index, fold.as_mut(), &input, &mut self.deltas);
+            guard.fold(*index, fold.as_mut(), &input, (&mut self.deltas, scores));
             out.spent.push((*index, begun.elapsed()));
         }
         out.deltas.extend(self.deltas.take());
@@ -259,9 +262,14 @@ impl Worker {
                 self.scores.push((name, score));
             }
         }
+        for (_, name, _, scores) in &self.folds {
+            if let Some(score) = scores.get(row).copied().flatten() {
+                self.scores.push((name, score));
+            }
+        }
         let is_emitted = match self.plan.emit {
             Emit::All => true,
-            Emit::Scored => !self.scores.is_empty(),
+            Emit::Scored => self.scores.iter().any(|(_, score)| *score >= SCORED_MIN),
             Emit::None => false,
         };
         if is_emitted {

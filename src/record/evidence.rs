@@ -7,6 +7,7 @@ use crate::base::score::Ppm;
 use crate::base::time::Time;
 
 use super::entity::Entity;
+use super::log::Log;
 use super::position::RecordRef;
 use super::schema::ColumnId;
 
@@ -33,6 +34,8 @@ pub enum Observed {
 pub struct Reason {
     /// What was looked at.
     pub feature: &'static str,
+    /// The log whose columns these are, where it is not that of the first record behind it.
+    pub log: Option<Log>,
     /// The columns of which `observed` shows something.
     pub columns: &'static [ColumnId],
     /// What was seen.

@@ -11,6 +11,7 @@ use crate::base::address::Addr;
 use crate::base::keys::Settings;
 use crate::base::limits::NAME_BYTES_MAX;
 use crate::base::time::DAY;
+use crate::model::Models;
 use crate::record::schema::{ColumnId, UID, http};
 use crate::record::{Batch, Log, Names, Technique};
 
@@ -42,6 +43,7 @@ pub(super) const STAGE: StageDef = StageDef {
     group: "web",
     example: "enabled = true\nweight = 25\nalert = 0.4\n",
     window_us: DAY,
+    models: &[],
     build: Build::Record(build),
 };
 
@@ -60,7 +62,7 @@ struct Oddities {
     methods: Vec<String>,
 }
 
-fn build(_: &Settings) -> Box<dyn RecordStage> {
+fn build(_: &Settings, _: &Models) -> Box<dyn RecordStage> {
     let mut oddities = Oddities { extensions: Vec::new(), mimes: Vec::new(), methods: Vec::new() };
     let mut reader = csv::Reader::from_reader(TABLE.as_bytes());
     for record in reader.records() {

@@ -43,9 +43,10 @@ pub(super) const STAGE: StageDef = StageDef {
     group: "command-and-control",
     example: "enabled = true\nweight = 40\nalert = 0.6\nmax_open = 100000\n",
     window_us: 0,
+    models: &[],
     build: Build::Window {
-        fold: |_| Box::new(Candidates),
-        close: |settings| {
+        fold: |_, _| Box::new(Candidates),
+        close: |settings, _| {
             let alert = (settings.real("alert") * 1e6).round() as u32;
             Box::new(Ladder::new(settings.integer("max_open"), alert))
         },
@@ -167,6 +168,7 @@ impl Close for Ladder {
             let score = Ppm::new(score(duration));
             let reason = Reason {
                 feature: "duration_seconds",
+                log: None,
                 columns: &[conn::DURATION],
                 observed: Observed::Number(duration),
                 expected: Observed::Number(HOUR),

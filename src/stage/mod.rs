@@ -6,6 +6,7 @@
 //! docs/adding-a-detector.md.
 
 mod context;
+mod dga;
 mod http_oddities;
 mod input;
 mod keys;
@@ -19,9 +20,14 @@ mod targets;
 
 pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
+use crate::base::score::Ppm;
 use crate::base::time::Minute;
+use crate::feature::FeatureDef;
+use crate::model::Models;
 use crate::record::schema::ColumnId;
 use crate::record::{Entity, Log, Technique};
+
+pub use dga::parts as name_parts;
 
 pub use context::{Context, Gaps, Role, RolePolicy, Roles};
 pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject};
@@ -29,7 +35,8 @@ pub use sightings::{Sighting, columns as sighting_columns, sightings};
 pub use targets::{Target, targets};
 
 /// Every stage. The order is that of the documentation and of equal contributions.
-pub static TABLE: &[StageDef] = &[long_connection::STAGE, http_oddities::STAGE, pcr::STAGE];
+pub static TABLE: &[StageDef] =
+    &[long_connection::STAGE, http_oddities::STAGE, pcr::STAGE, dga::STAGE];
 
 /// What the program knows of a stage before it is built.
 #[derive(Debug)]
@@ -53,6 +60,8 @@ pub struct StageDef {
     /// How long one finding stands for all like it, in microseconds; 0 where the subject itself has
     /// a beginning.
     pub window_us: i64,
+    /// The models that it needs: without them it is off.
+    pub models: &'static [&'static FeatureDef],
     /// How to build it.
     pub build: Build,
 }
@@ -75,13 +84,13 @@ impl StageDef {
 #[derive(Clone, Copy, Debug)]
 pub enum Build {
     /// Scores records in their lane.
-    Record(fn(&Settings) -> Box<dyn RecordStage>),
+    Record(fn(&Settings, &Models) -> Box<dyn RecordStage>),
     /// Folds records in their lanes and scores closed minutes in the entity lane.
     Window {
         /// The half of the lanes; each lane has its own.
-        fold: fn(&Settings) -> Box<dyn Fold>,
+        fold: fn(&Settings, &Models) -> Box<dyn Fold>,
         /// The half of the entity lane.
-        close: fn(&Settings) -> Box<dyn Close>,
+        close: fn(&Settings, &Models) -> Box<dyn Close>,
         /// How two values of one cell become one.
         combine: Combine,
     },
@@ -107,6 +116,12 @@ pub trait RecordStage: Send {
 pub trait Fold: Send {
     /// Adds what the rows of one batch say to the cells of their minutes.
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas);
+
+    /// Scores of the rows of the last batch, where rows have one of their own: as those of a record
+    /// stage.
+    fn scores(&self) -> &[Option<Ppm>] {
+        &[]
+    }
 }
 
 /// The half of a window stage that runs in the entity lane.

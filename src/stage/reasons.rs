@@ -23,6 +23,7 @@ impl Sum {
     ) {
         self.reasons.push(Reason {
             feature,
+            log: None,
             columns,
             observed: Observed::Text(shown(seen)),
             expected: Observed::Text(expected.to_owned()),

@@ -7,6 +7,7 @@ pub mod dlq;
 pub mod explain;
 pub mod kept;
 pub mod live;
+pub mod models;
 pub mod retrace;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use crate::base::address::Networks;
 use crate::base::hash;
 use crate::base::score::{Points, Ppm};
 use crate::config::{self, Plan, StageKeys};
-use crate::document::Hidden;
+use crate::document::{Hidden, ModelName};
 use crate::engine::{AlertPolicy, Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
@@ -25,6 +26,8 @@ use crate::risk::{Marks, Module, Policy};
 use crate::stage::{Build, StageDef, TABLE};
 use crate::state::Owner;
 use crate::zeek::{self, Settings};
+
+use models::is_on;
 
 /// The configuration keys of every stage in the table.
 #[must_use]
@@ -75,7 +78,8 @@ pub fn parsers(plan: &Plan) -> BTreeMap<Log, Settings> {
         // What is a record must not depend on who asks: a value that is not of its type is found
         // whether or not somebody wants it.
         wanted.extend(log.typed_columns());
-        for (stage, _) in TABLE.iter().zip(&plan.stages).filter(|(_, plan)| plan.enabled) {
+        let on = TABLE.iter().zip(&plan.stages).filter(|(def, of)| is_on(plan, def, of));
+        for (stage, _) in on {
             wanted.extend(stage.columns(log));
         }
         wanted.sort_unstable();
@@ -97,13 +101,17 @@ pub fn parsers(plan: &Plan) -> BTreeMap<Log, Settings> {
 #[must_use]
 pub fn worker(plan: &Plan, log: Log) -> Worker {
     let mut worker = Worker::new(log, worker_plan(plan));
-    for (index, (stage, plan)) in TABLE.iter().zip(&plan.stages).enumerate() {
-        if !plan.enabled || !stage.reads(log) {
+    for (index, (stage, settings)) in TABLE.iter().zip(&plan.stages).enumerate() {
+        if !is_on(plan, stage, settings) || !stage.reads(log) {
             continue;
         }
         match stage.build {
-            Build::Record(build) => worker.add_record(index, stage.name, build(&plan.settings)),
-            Build::Window { fold, .. } => worker.add_fold(index, fold(&plan.settings)),
+            Build::Record(build) => {
+                worker.add_record(index, stage.name, build(&settings.settings, &plan.models));
+            }
+            Build::Window { fold, .. } => {
+                worker.add_fold(index, stage.name, fold(&settings.settings, &plan.models));
+            }
         }
     }
     worker
@@ -130,12 +138,12 @@ pub fn lanes(
 
 /// How findings become risk.
 fn policy(plan: &Plan) -> Policy {
-    let module = |(def, plan): (&StageDef, &config::StagePlan)| Module {
+    let module = |(def, of): (&StageDef, &config::StagePlan)| Module {
         name: def.name,
         group: def.group,
-        weight: Points(plan.weight_micro),
-        half_life_us: plan.half_life_us,
-        is_enabled: plan.enabled,
+        weight: Points(of.weight_micro),
+        half_life_us: of.half_life_us,
+        is_enabled: is_on(plan, def, of),
     };
     let modules = TABLE.iter().zip(&plan.stages).map(module).collect();
     let criticality = plan.criticality.clone();
@@ -144,6 +152,12 @@ fn policy(plan: &Plan) -> Policy {
 
 fn marks(plan: &Plan) -> Marks {
     Marks { alert: Points(plan.risk_alert_micro), rearm: Points(plan.risk_rearm_micro) }
+}
+
+fn model_name(plan: &Plan, detector: &'static str) -> Option<ModelName> {
+    let entry = plan.models.entry(detector)?;
+    let (version, sha256) = (entry.version.clone(), entry.sha256.clone());
+    Some(ModelName { name: detector, version, sha256 })
 }
 
 /// The entity lane.
@@ -155,12 +169,14 @@ pub fn core(plan: &Plan) -> Core {
         hidden: Log::ALL.into_iter().map(|log| (log, Hidden::new(&plan.redact, log))).collect(),
         fingerprint: hash::digest(&[plan.fingerprint_text().as_bytes()]),
     };
-    let stage = |(def, plan): (&'static StageDef, &config::StagePlan)| StagePlan {
+    let stage = |(def, of): (&'static StageDef, &config::StagePlan)| StagePlan {
         def,
-        alert: Ppm::new(plan.alert_ppm),
+        alert: Ppm::new(of.alert_ppm),
+        enabled: is_on(plan, def, of),
+        models: def.models.iter().filter_map(|it| model_name(plan, it.detector)).collect(),
         close: match def.build {
-            Build::Window { close, combine, .. } if plan.enabled => {
-                Some((close(&plan.settings), combine))
+            Build::Window { close, combine, .. } if is_on(plan, def, of) => {
+                Some((close(&of.settings, &plan.models), combine))
             }
             _ => None,
         },

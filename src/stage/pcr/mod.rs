@@ -83,9 +83,10 @@ pub(super) const STAGE: StageDef = StageDef {
     ],
     example: "enabled = true\nweight = 60\nalert = 0.6\nmax_entities = 100000\n",
     window_us: DAY,
+    models: &[],
     build: Build::Window {
-        fold: |_| Box::new(fold::Bytes::default()),
-        close: |settings| Box::new(profile::Profiles::new(settings)),
+        fold: |_, _| Box::new(fold::Bytes::default()),
+        close: |settings, _| Box::new(profile::Profiles::new(settings)),
         combine: Combine::Sum,
     },
 };

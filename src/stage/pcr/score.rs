@@ -118,6 +118,7 @@ impl<'a> Verdict<'a> {
         let most = if self.against.most == 0 { 0 } else { whole_power(self.against.most) };
         let reason = |feature, columns, observed, expected, share| Reason {
             feature,
+            log: None,
             columns,
             observed,
             expected,

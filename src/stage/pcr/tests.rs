@@ -9,6 +9,7 @@ use crate::base::address::Addr;
 use crate::base::keys::{Kind, Settings, Value};
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::{HOUR, MINUTE, Minute, SECOND, Time};
+use crate::model::Models;
 use crate::record::schema::ColumnId;
 use crate::record::{Evidence, Generation, Inside, Log, Observed, Parties, Sides, Source};
 use crate::stage::{
@@ -77,7 +78,7 @@ fn cells(script: &str, rows_max: usize) -> BTreeMap<Minute, Vec<Cell>> {
     let event_prefix = generation.event_prefix("s", log);
     let source = Arc::new(Source { log, generation, event_prefix, path: "conn.log".to_owned() });
     let (mut parser, mut batch, mut at) = (Parser::new(&columns), columns.batch(), 0);
-    let (mut fold, mut deltas) = (fold(&settings(1000)), Deltas::default());
+    let (mut fold, mut deltas) = (fold(&settings(1000), &Models::default()), Deltas::default());
     let mut cells = BTreeMap::new();
     loop {
         batch.clear();
@@ -155,7 +156,7 @@ fn run(
 
 fn built(max: i64) -> Box<dyn Close> {
     let Build::Window { close, .. } = STAGE.build else { panic!() };
-    close(&settings(max))
+    close(&settings(max), &Models::default())
 }
 
 /// `DAY HOUR host window channel destination`, for every finding that is an alert.

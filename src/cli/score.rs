@@ -1,0 +1,112 @@
+//! `score`: items as a model of their detector sees them, one JSON object for each line, in order.
+//!
+//! What the daemon says of a client is not said here: one name, whatever its score, is no alert
+//! there.
+
+use std::io::{self, BufWriter, Write};
+
+use super::args::{Args, Detector, Score};
+use super::exit::Exit;
+use super::items::{self, Items};
+use super::{Failed, plan};
+use crate::base::limits::BATCH_ROWS_MAX;
+use crate::base::score::Ppm;
+use crate::feature::Name;
+use crate::feature::dga::{DGA, push};
+use crate::model::{Models, Scorer, strongest};
+use crate::stage::name_parts;
+
+/// A score below this needs no reason, in parts per million.
+const REASON_MIN: u32 = 100_000;
+
+/// Scores every item.
+pub(super) fn run(args: &Args, score: &Score) -> Result<Exit, Failed> {
+    let Detector::Dga = score.detector;
+    let plan = plan(args)?;
+    let models = Models::open(&plan.places, &[&DGA]).map_err(|trouble| {
+        let exit = if trouble.is_absence() { Exit::Unavailable } else { Exit::Config };
+        Failed::new(exit, trouble)
+    })?;
+    let entry = models.entry(DGA.detector).expect("just opened");
+    let threshold = Ppm::new((entry.threshold * 1e6).round() as u32);
+    let mut scorer = models.scorer(&DGA).expect("just opened");
+    let mut source = items::open(score.file.as_deref())?;
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut lines = Vec::new();
+    loop {
+        let is_over = !fill(&mut source, &mut lines)?;
+        let written = write(&lines, &mut scorer, (threshold, !score.no_reasons), &mut out);
+        match written.and_then(|()| if is_over { out.flush() } else { Ok(()) }) {
+            // A reader that went away has what it wanted.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
+            Err(error) => return Err(Failed::new(Exit::Io, error)),
+            Ok(()) if is_over => return Ok(Exit::Done),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// Takes as many lines as there are at once; whether more may come. Somebody who types gets an
+/// answer to each.
+fn fill(source: &mut Items, lines: &mut Vec<Vec<u8>>) -> Result<bool, Failed> {
+    lines.clear();
+    let mut bytes = 0;
+    while lines.len() < BATCH_ROWS_MAX && bytes < 1 << 20 {
+        let mut line = Vec::new();
+        if !items::next(source, &mut line)? {
+            return Ok(false);
+        }
+        bytes += line.len();
+        lines.push(line);
+        if source.buffer().is_empty() {
+            break;
+        }
+    }
+    Ok(true)
+}
+
+fn write(
+    lines: &[Vec<u8>],
+    scorer: &mut Scorer,
+    (threshold, with_reasons): (Ppm, bool),
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let parsed: Vec<_> = lines.iter().map(|line| Name::parse(line)).collect();
+    let names: Vec<&Name> = parsed.iter().filter_map(|name| name.as_ref().ok()).collect();
+    let mut scores =
+        scorer.score(&names, |name| name.registered().as_bytes(), |name, rows| push(name, rows));
+    let mut scores = scores.drain(..);
+    for (line, name) in lines.iter().zip(&parsed) {
+        write!(out, "{{\"input\":{}", quoted(&String::from_utf8_lossy(line)))?;
+        match name {
+            Ok(name) => {
+                let score = scores.next().unwrap_or_default();
+                write!(out, ",\"score\":{score},\"alert\":{}", score >= threshold)?;
+                if with_reasons {
+                    let reason = reason(name, score, scorer).unwrap_or_default();
+                    write!(out, ",\"reasons\":[{reason}]")?;
+                }
+            }
+            Err(error) => write!(out, ",\"error\":{}", quoted(&error.to_string()))?,
+        }
+        out.write_all(b"}\n")?;
+    }
+    Ok(())
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The part of a name that its score hangs on, with what is left of the score without it.
+fn reason(name: &Name, score: Ppm, scorer: &mut Scorer) -> Option<String> {
+    if score.get() < REASON_MIN {
+        return None;
+    }
+    let part = strongest(scorer, score, &name_parts(name), |it| it.registered().as_bytes(), push)?;
+    let share = Ppm::new(score.get() - part.left.get());
+    let (text, left) = (quoted(&part.text), part.left);
+    Some(format!(
+        "{{\"feature\":\"part_of_name\",\"observed\":{text},\"without\":{left},\"contribution\":{share}}}"
+    ))
+}

@@ -1,0 +1,208 @@
+//! Floor 2: what models say of items: ONNX Runtime, the models that ship, their scores.
+//!
+//! A score depends on the model and the item only: every call has the same shape ([`ROWS`] rows,
+//! the last of them empty where there are fewer), one thread computes it, and what comes out is
+//! rounded once, to parts per million. Which items there are and what a score means belongs to `stage`; what
+//! a model sees of an item to `feature`.
+
+mod cache;
+mod manifest;
+mod occlusion;
+mod runtime;
+mod scorer;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::feature::FeatureDef;
+
+pub use cache::Cache;
+pub use manifest::Entry;
+pub use occlusion::{Part, strongest};
+pub use runtime::{LIBRARY, version};
+pub use scorer::{ROWS, Scorer};
+
+/// Why models cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// ONNX Runtime is missing or too old. Everything that needs no model works.
+    #[error("{0}; `make onnxruntime` puts it beside the program, or [model] library names it")]
+    Library(String),
+    /// There are no models where they are looked for. Likewise.
+    #[error("no models in {}; `make build` puts them beside the program, or [model] dir names them", .0.display())]
+    Absent(PathBuf),
+    /// The list of models cannot be read.
+    #[error("{}: {why}; [model] dir names the directory of the models", path.display())]
+    Manifest {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A model is not what the list of models says.
+    #[error("{}: {why}; `git checkout onnx` or `make train DETECTOR={detector}` mends it", path.display())]
+    Model {
+        /// Its detector.
+        detector: String,
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Trouble {
+    /// Whether there is just nothing there, and nothing that is wrong.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Library(_) | Self::Absent(_))
+    }
+}
+
+/// Where models and the library are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The directory of the models; by itself `onnx` beside the program, else where it was started.
+    pub dir: Option<PathBuf>,
+    /// The library; by itself beside the program.
+    pub library: Option<PathBuf>,
+    /// Names whose scores a lane remembers; 0 remembers none.
+    pub cache: usize,
+}
+
+/// The models that are in service, each with its bytes.
+#[derive(Clone, Default)]
+pub struct Models {
+    loaded: BTreeMap<&'static str, Loaded>,
+    cache: usize,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    entry: Entry,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Onnx(Arc<[u8]>),
+    /// A score that tests can foresee.
+    #[cfg(test)]
+    Fixed,
+}
+
+impl Models {
+    /// Opens the models of these detectors, and tries each once.
+    ///
+    /// # Errors
+    /// [`Trouble::Library`] when nothing can be scored; the others when a model is not the one that
+    /// ships.
+    pub fn open(places: &Places, wanted: &[&'static FeatureDef]) -> Result<Self, Trouble> {
+        let mut models = Self { loaded: BTreeMap::new(), cache: places.cache };
+        if wanted.is_empty() {
+            return Ok(models);
+        }
+        runtime::load(places.library.as_deref())?;
+        let dir = directory(places.dir.as_deref());
+        if places.dir.is_none() && !dir.join(manifest::NAME).exists() {
+            return Err(Trouble::Absent(dir));
+        }
+        let mut entries = manifest::read(&dir)?;
+        for def in wanted {
+            let missing = || Trouble::Manifest {
+                path: dir.join(manifest::NAME),
+                why: format!("no model of {}", def.detector),
+            };
+            let entry = entries.remove(def.detector).ok_or_else(missing)?;
+            let bytes = entry.bytes(&dir, def)?;
+            let source = Source::Onnx(bytes.into());
+            models.loaded.insert(def.detector, Loaded { entry, source });
+            let wrong = |why| Trouble::Model {
+                detector: def.detector.to_owned(),
+                path: dir.join(&models.loaded[def.detector].entry.file),
+                why,
+            };
+            let scorer = models.make(def).map_err(wrong)?;
+            scorer.into_iter().try_for_each(|mut it| it.try_once()).map_err(wrong)?;
+        }
+        Ok(models)
+    }
+
+    /// Models of these detectors whose scores tests can foresee.
+    #[cfg(test)]
+    pub(crate) fn fixed(wanted: &[&'static FeatureDef]) -> Self {
+        let loaded = |def: &&'static FeatureDef| {
+            (def.detector, Loaded { entry: Entry::fixed(), source: Source::Fixed })
+        };
+        Self { loaded: wanted.iter().map(loaded).collect(), cache: 16 }
+    }
+
+    /// What is in service for a detector.
+    #[must_use]
+    pub fn entry(&self, detector: &str) -> Option<&Entry> {
+        self.loaded.get(detector).map(|loaded| &loaded.entry)
+    }
+
+    /// All that are in service, by detector.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, &Entry)> {
+        self.loaded.iter().map(|(detector, loaded)| (*detector, &loaded.entry))
+    }
+
+    /// Names whose scores are remembered.
+    #[must_use]
+    pub fn cache(&self) -> usize {
+        self.cache
+    }
+
+    /// A scorer for one thread; nothing where no such model is in service.
+    ///
+    /// # Panics
+    /// When a model that was opened before cannot be opened again: there is no memory left.
+    #[must_use]
+    pub fn scorer(&self, def: &'static FeatureDef) -> Option<Scorer> {
+        match self.make(def) {
+            Ok(scorer) => scorer,
+            Err(why) => panic!("{}: {why}", def.detector),
+        }
+    }
+
+    fn make(&self, def: &'static FeatureDef) -> Result<Option<Scorer>, String> {
+        let Some(loaded) = self.loaded.get(def.detector) else { return Ok(None) };
+        let session = match &loaded.source {
+            Source::Onnx(bytes) => scorer::Model::Onnx(runtime::session(bytes, &loaded.entry)?),
+            #[cfg(test)]
+            Source::Fixed => scorer::Model::Fixed,
+        };
+        Ok(Some(Scorer::new(def, session, self.cache)))
+    }
+}
+
+/// By their hashes: the same models give the same scores.
+impl PartialEq for Models {
+    fn eq(&self, other: &Self) -> bool {
+        self.cache == other.cache
+            && self
+                .entries()
+                .map(|(_, entry)| &entry.sha256)
+                .eq(other.entries().map(|(_, entry)| &entry.sha256))
+    }
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.entries()).finish()
+    }
+}
+
+/// The directory of the models.
+#[must_use]
+pub fn directory(configured: Option<&Path>) -> PathBuf {
+    if let Some(configured) = configured {
+        return configured.to_owned();
+    }
+    let beside = runtime::beside("onnx");
+    beside.unwrap_or_else(|| PathBuf::from("onnx"))
+}

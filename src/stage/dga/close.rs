@@ -1,0 +1,157 @@
+//! In the entity lane: what clients asked for within the window, and when that says something.
+
+use std::collections::BTreeSet;
+
+use crate::base::address::Addr;
+use crate::base::codec::{decode, encode};
+use crate::base::keys::Settings;
+use crate::base::recent::Recent;
+use crate::base::time::{DAY, MINUTE, Minute, Time};
+use crate::feature::dga::DGA;
+use crate::model::{Models, Scorer};
+use crate::record::{Entity, Names};
+
+use super::super::input::{Cell, CellRow, Finding, Findings};
+use super::super::{Changes, Close, Context};
+use super::client::{Client, Named};
+use super::known::Known;
+use super::verdict::Verdict;
+use super::{STAGE, TECHNIQUES};
+
+/// What is less says nothing: many of it would add up in a risk.
+const SAID_MIN: u32 = 350_000;
+/// By how much a score has to rise until it is said again.
+const SAID_STEP: u32 = 50_000;
+
+/// The first byte of a key: of a client, of a name.
+const CLIENT: u8 = b'c';
+const NAME: u8 = b'n';
+
+/// See the module.
+pub(super) struct Clients {
+    window_minutes: i64,
+    alert: u32,
+    known: Known,
+    clients: Recent<Addr, Client, Minute>,
+    changed: BTreeSet<Addr>,
+    /// For reasons; without one they say less.
+    scorer: Option<Scorer>,
+}
+
+impl Clients {
+    pub(super) fn new(settings: &Settings, models: &Models) -> Self {
+        let count = |key| usize::try_from(settings.integer(key)).unwrap_or(usize::MAX);
+        Self {
+            window_minutes: (settings.micros("window") / MINUTE).max(1),
+            alert: ((settings.real("alert") * 1e6).round() as u32).max(1),
+            known: Known::new(count("max_names"), count("popular")),
+            clients: Recent::new(count("max_clients")),
+            changed: BTreeSet::new(),
+            scorer: models.scorer(&DGA),
+        }
+    }
+
+    /// Takes the cells of one client, and says what is new.
+    fn take(&mut self, addr: Addr, minute: Minute, cells: &[&Cell], out: &mut Findings) {
+        let from = Minute(minute.0 - self.window_minutes + 1);
+        let mut client = self.clients.get(&addr).cloned().unwrap_or_else(Client::new);
+        client.take(minute, cells, from);
+        let known = &self.known;
+        let counts = |named: &Named| !known.is_usual(&named.name, minute);
+        client.trim(&counts);
+        let verdict = Verdict::new(client.names.iter().filter(|it| counts(it)).collect());
+        let day = minute.start().floor(DAY);
+        let said = if client.said.0 == day.0 { client.said.1 } else { 0 };
+        let score = verdict.score.get();
+        let rises = score >= said.saturating_add(SAID_STEP) && score >= SAID_MIN;
+        let crosses = score >= self.alert && said < self.alert;
+        if rises || crosses {
+            tell(addr, &verdict, day, self.scorer.as_mut(), out);
+            client.said = (day.0, score);
+        }
+        self.changed.insert(addr);
+        self.changed.extend(self.clients.set(addr, client, minute));
+    }
+
+    /// Forgets who asked for nothing odd within the window.
+    fn forget(&mut self, minute: Minute) {
+        while let Some((addr, last)) = self.clients.oldest() {
+            let addr = *addr;
+            // What was said on this day is not said again.
+            if minute.0 - last.0 <= self.window_minutes.max(DAY / MINUTE) {
+                return;
+            }
+            self.changed.insert(addr);
+            self.clients.pop();
+        }
+    }
+}
+
+fn tell(
+    addr: Addr,
+    verdict: &Verdict<'_>,
+    day: Time,
+    scorer: Option<&mut Scorer>,
+    out: &mut Findings,
+) {
+    let rows: Vec<&CellRow> = verdict.names.iter().filter_map(|it| it.row.as_deref()).collect();
+    let Some(time) = rows.iter().map(|row| row.time).max() else { return };
+    let finding = Finding {
+        subject: b"names".to_vec(),
+        // What tells findings apart: one of a client and day, however long it goes on.
+        window: (day, day.plus(DAY)),
+        score: verdict.score,
+        reasons: verdict.reasons(scorer),
+        techniques: TECHNIQUES,
+        names: Names::default(),
+    };
+    out.push(&Entity::Host(addr), &rows, time, finding);
+}
+
+impl Close for Clients {
+    fn close(&mut self, minute: Minute, cells: &[Cell], context: &Context<'_>, out: &mut Findings) {
+        self.forget(minute);
+        let of = |cell: &Cell| cell.entity.addr();
+        // Who else asked in this minute counts as well, whoever comes first.
+        for cell in cells {
+            let Some(addr) = of(cell) else { continue };
+            let exists = cell.amounts[1] < cell.amounts[0];
+            self.known.note(&cell.subject, addr, minute, exists);
+        }
+        for cells in cells.chunk_by(|a, b| a.entity == b.entity) {
+            // Who asks for others asks for everything.
+            let Some(addr) = of(&cells[0]).filter(|addr| context.roles.get(*addr).is_none()) else {
+                continue;
+            };
+            let cells: Vec<&Cell> = cells.iter().collect();
+            self.take(addr, minute, &cells, out);
+        }
+    }
+
+    fn knows(&self, entity: &Entity) -> bool {
+        entity.addr().is_some_and(|addr| self.clients.get(&addr).is_some())
+    }
+
+    fn save(&mut self, sink: &mut Changes<'_>) {
+        for addr in std::mem::take(&mut self.changed) {
+            let value = self.clients.get(&addr).map(encode);
+            sink(&[[CLIENT].as_slice(), &addr.to_bytes()].concat(), value.as_deref());
+        }
+        self.known.save(NAME, sink);
+    }
+
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let wrong = || format!("not a key of {}", STAGE.name);
+        match key.split_first().ok_or_else(wrong)? {
+            (&CLIENT, addr) => {
+                let addr = Addr::from_bytes(addr.try_into().map_err(|_| wrong())?);
+                let client: Client = decode(value).map_err(|error| error.to_string())?;
+                let last = client.last;
+                self.clients.set(addr, client, last);
+                Ok(())
+            }
+            (&NAME, name) => self.known.load(name, value),
+            _ => Err(wrong()),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! In the entity lane: odd names that somebody asked for, since when, and how many clients.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::address::Addr;
+use crate::base::codec::{decode, encode};
+use crate::base::hash;
+use crate::base::recent::Recent;
+use crate::base::time::{DAY, MINUTE, Minute};
+
+use super::super::Changes;
+use super::{KNOWN_DAYS, NEWS_US};
+
+/// What a name is known by: one more that has the same among millions changes little.
+type Key = [u8; 8];
+
+/// What is kept of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Name {
+    first: Minute,
+    last: Minute,
+    /// Who asked for it and was told that it exists, by the low bytes of their addresses; as many
+    /// as make it popular at most.
+    clients: Vec<[u8; 4]>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Known {
+    popular: usize,
+    names: Recent<Key, Name, Minute>,
+    changed: BTreeSet<Key>,
+}
+
+fn key(name: &[u8]) -> Key {
+    let digest = hash::id(&[name]).0;
+    let mut key = Key::default();
+    key.copy_from_slice(&digest[..8]);
+    key
+}
+
+/// Minutes of a time in microseconds.
+const fn minutes(us: i64) -> i64 {
+    us / MINUTE
+}
+
+impl Known {
+    pub(super) fn new(max: usize, popular: usize) -> Self {
+        Self { popular, names: Recent::new(max), changed: BTreeSet::new() }
+    }
+
+    /// A client asked for a name.
+    pub(super) fn note(&mut self, name: &[u8], client: Addr, minute: Minute, exists: bool) {
+        let key = key(name);
+        let before = self.names.get(&key);
+        let recent = before.filter(|it| minute.0 - it.last.0 <= minutes(KNOWN_DAYS * DAY));
+        let mut name = recent.cloned().unwrap_or_else(|| Name {
+            first: minute,
+            last: minute,
+            clients: Vec::new(),
+        });
+        name.first = name.first.min(minute);
+        name.last = name.last.max(minute);
+        let bytes = client.to_bytes();
+        let client = [bytes[12], bytes[13], bytes[14], bytes[15]];
+        if exists && name.clients.len() < self.popular && !name.clients.contains(&client) {
+            name.clients.push(client);
+            name.clients.sort_unstable();
+        }
+        if before == Some(&name) {
+            return;
+        }
+        let last = name.last;
+        self.changed.insert(key);
+        self.changed.extend(self.names.set(key, name, last));
+    }
+
+    /// Whether a name is no news in a minute: several clients know it, or it was asked for on a day
+    /// before.
+    pub(super) fn is_usual(&self, name: &[u8], minute: Minute) -> bool {
+        self.names.get(&key(name)).is_some_and(|name| {
+            name.clients.len() >= self.popular || minute.0 - name.first.0 >= minutes(NEWS_US)
+        })
+    }
+
+    pub(super) fn save(&mut self, prefix: u8, sink: &mut Changes<'_>) {
+        for key in std::mem::take(&mut self.changed) {
+            let value = self.names.get(&key).map(encode);
+            sink(&[[prefix].as_slice(), &key].concat(), value.as_deref());
+        }
+    }
+
+    pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let key = key.try_into().map_err(|_| "not a name of dga".to_owned())?;
+        let name: Name = decode(value).map_err(|error| error.to_string())?;
+        let last = name.last;
+        self.names.set(key, name, last);
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! What clients ask for in, findings out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::base::address::Addr;
+use crate::base::keys::{Kind, Settings, Value};
+use crate::base::time::{MINUTE, Minute};
+use crate::model::Models;
+use crate::record::{Entity, Evidence, Generation, Log, Observed, RecordRef, Source, Uid};
+use crate::stage::{Cell, CellRow, Close, Context, Findings, Gaps, Role, RolePolicy, Roles};
+
+use super::close::Clients;
+use super::{NAMES_MAX, NAMES_MIN, STAGE};
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    for key in STAGE.keys {
+        let Some(text) = key.default else { continue };
+        let value = match key.kind {
+            Kind::Flag => Value::Flag(true),
+            Kind::Integer { .. } => Value::Integer(text.parse().unwrap()),
+            Kind::Real { .. } => Value::Real(text.parse().unwrap()),
+            Kind::Duration { .. } => Value::Micros(60 * MINUTE),
+            _ => Value::TextList(Vec::new()),
+        };
+        settings.insert(key.name, value);
+    }
+    settings
+}
+
+fn clients() -> Clients {
+    Clients::new(&settings(), &Models::default())
+}
+
+fn addr(text: &str) -> Addr {
+    Addr::parse(text.as_bytes()).unwrap()
+}
+
+/// The cells of a script, by minute: lines `MINUTE CLIENT NAME PERCENT [nx]`, one query each.
+fn cells(script: &str) -> BTreeMap<Minute, Vec<Cell>> {
+    let generation = Generation([0; 16]);
+    let event_prefix = generation.event_prefix("s", Log::Dns);
+    let path = "dns.log".to_owned();
+    let source = Arc::new(Source { log: Log::Dns, generation, event_prefix, path });
+    let mut found: BTreeMap<Minute, BTreeMap<(Entity, Vec<u8>), Cell>> = BTreeMap::new();
+    for (number, line) in script.lines().filter(|line| !line.trim().is_empty()).enumerate() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let minute = Minute(words[0].parse().unwrap());
+        let ppm = words[3].parse::<u64>().unwrap() * 10_000;
+        let (entity, name) = (Entity::Host(addr(words[1])), words[2].as_bytes().to_vec());
+        let record = RecordRef {
+            source: Arc::clone(&source),
+            offset: number as u64,
+            uid: Uid::from(format!("C{number}").as_str()),
+        };
+        let row = CellRow {
+            record,
+            weight: ppm,
+            time: minute.start(),
+            source: entity.addr(),
+            destination: None,
+        };
+        let cell = found.entry(minute).or_default().entry((entity.clone(), name.clone()));
+        let cell = cell.or_insert_with(|| Cell {
+            entity,
+            subject: name.as_slice().into(),
+            amounts: [0; 3],
+            row: None,
+        });
+        let more = [1, u64::from(words.get(4) == Some(&"nx")), ppm];
+        crate::stage::Combine::Sum.add((&mut cell.amounts, &mut cell.row), (more, Some(row)));
+    }
+    found.into_iter().map(|(minute, cells)| (minute, cells.into_values().collect())).collect()
+}
+
+fn close(
+    clients: &mut Clients,
+    cells: &BTreeMap<Minute, Vec<Cell>>,
+    roles: &Roles,
+) -> Vec<Evidence> {
+    let gaps = Gaps::default();
+    let mut all = Vec::new();
+    for (minute, cells) in cells {
+        let mut found = Findings::new(0);
+        let context = Context { roles, gaps: &gaps, now: *minute };
+        clients.close(*minute, cells, &context, &mut found);
+        all.extend(found.take());
+    }
+    all
+}
+
+/// Whom a script makes alert, with the score in percent of the last that was said of each.
+fn check(script: &str, expected: &str) {
+    let found = close(&mut clients(), &cells(script), &Roles::default());
+    let mut last: BTreeMap<String, u32> = BTreeMap::new();
+    for evidence in &found {
+        let shares: u32 = evidence.reasons.iter().map(|it| it.contribution.get()).sum();
+        assert_eq!(shares, evidence.score.get(), "reasons add up: {evidence:?}");
+        last.insert(
+            evidence.entity.addr().unwrap().to_ip().to_string(),
+            evidence.score.get() / 10_000,
+        );
+    }
+    let found: Vec<String> = last.iter().map(|(addr, score)| format!("{addr} {score}")).collect();
+    assert_eq!(found.join(", "), expected, "{script}");
+}
+
+/// A script of one client that asks for so many names, one a minute.
+fn names(client: &str, count: usize, percent: usize, answer: &str) -> String {
+    let line = |n: usize| format!("{n} {client} {client}-{n}.com {percent} {answer}\n");
+    (0..count).map(line).collect()
+}
+
+#[test]
+fn one_name_never_alerts_alone() {
+    check("0 10.0.0.5 a.com 100 nx", "");
+    check(&"0 10.0.0.5 a.com 100 nx\n".repeat(500), "");
+    for count in 0..NAMES_MIN {
+        check(&names("10.0.0.5", count, 100, "nx"), "");
+    }
+}
+
+#[test]
+fn many_names_do() {
+    check(&names("10.0.0.5", 6, 100, ""), "10.0.0.5 60");
+    check(&names("10.0.0.5", 50, 100, "nx"), "10.0.0.5 89");
+    // Names of two words look like many others; that they do not exist tells.
+    check(&names("10.0.0.5", 50, 5, ""), "10.0.0.5 35");
+    check(&names("10.0.0.5", 50, 5, "nx"), "10.0.0.5 86");
+}
+
+#[test]
+fn an_hour_is_what_counts() {
+    let slow: String = (0..50).map(|n| format!("{} 10.0.0.5 {n}.com 99 nx\n", n * 25)).collect();
+    check(&slow, "");
+}
+
+#[test]
+fn what_several_ask_for_or_somebody_asked_for_before_is_no_news() {
+    let shared: String = (0..50)
+        .flat_map(|n| (1..9).map(move |host| format!("{} 10.0.0.{host} {n}.com 90\n", n + host)))
+        .collect();
+    // The first few who ask cannot know.
+    let found = close(&mut clients(), &cells(&shared), &Roles::default());
+    assert!(found.iter().all(|it| it.entity.addr().unwrap() < addr("10.0.0.5")), "{found:?}");
+    // Names that do not exist are nobody's usual ones, however many ask.
+    let shared = shared.replace(" 90\n", " 90 nx\n");
+    let found = close(&mut clients(), &cells(&shared), &Roles::default());
+    let who: std::collections::BTreeSet<_> =
+        found.iter().filter_map(|it| it.entity.addr()).collect();
+    assert_eq!(who.len(), 8);
+    let again: String = (0..50)
+        .flat_map(|n| {
+            [0, 1500].map(|day| format!("{} 10.0.0.{} {n}.com 90 nx\n", n + day, 1 + day / 1500))
+        })
+        .collect();
+    check(&again, "10.0.0.1 90");
+}
+
+#[test]
+fn who_asks_for_others_is_not_scored() {
+    let roles = RolePolicy {
+        configured: vec![("10.0.0.1/32".parse().unwrap(), Some(Role::Resolver))],
+        clients: 0,
+    };
+    let script = names("10.0.0.1", 50, 100, "nx") + &names("10.0.0.2", 50, 100, "nx");
+    let found = close(&mut clients(), &cells(&script), &Roles::new(roles));
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|it| it.entity.addr() == Some(addr("10.0.0.2"))));
+}
+
+#[test]
+fn reasons_name_names_that_lower_the_score_when_they_are_gone() {
+    // In one minute, so that it is said once.
+    let line = |n: usize| format!("0 10.0.0.5 n{n}.com {} nx\n", 20 + n);
+    let script = (0..30).map(line).collect::<String>() + "0 10.0.0.5 strongest.com 99\n";
+    let all = cells(&script);
+    let found = close(&mut clients(), &all, &Roles::default());
+    let last = found.last().unwrap();
+    assert!(last.reasons.len() <= crate::base::limits::REASONS_MAX);
+    let named: Vec<&str> = last
+        .reasons
+        .iter()
+        .filter(|reason| reason.feature == "generated_name")
+        .map(|reason| match &reason.observed {
+            Observed::Text(text) => text.split(' ').next().unwrap(),
+            Observed::Number(_) => panic!("{reason:?}"),
+        })
+        .collect();
+    assert_eq!(named.len(), 3);
+    for name in named {
+        let mut without = all.clone();
+        for cells in without.values_mut() {
+            cells.retain(|cell| cell.subject.as_slice() != name.as_bytes());
+        }
+        let less = close(&mut clients(), &without, &Roles::default());
+        assert!(less.last().unwrap().score < last.score, "{name}");
+    }
+}
+
+#[test]
+fn what_is_kept_has_a_bound() {
+    let mut clients = clients();
+    close(&mut clients, &cells(&names("10.0.0.5", 59, 90, "nx")), &Roles::default());
+    let crowd: String =
+        (0..5000).map(|n| format!("59 10.0.0.5 {n}-and-some-more-of-a-name.com 90 nx\n")).collect();
+    close(&mut clients, &cells(&crowd), &Roles::default());
+    let mut bytes = 0;
+    clients.save(&mut |key, value| {
+        if key[0] == b'c' {
+            bytes = value.unwrap().len();
+        }
+    });
+    assert!((1..NAMES_MAX * 100).contains(&bytes), "{bytes}");
+}
+
+proptest! {
+    /// The order of lanes and files within a minute changes nothing, and neither does being stopped
+    /// and started between any two minutes.
+    #[test]
+    fn neither_order_nor_restarts_matter(
+        lines in proptest::collection::vec((0_i64..200, 1_u8..6, 0_u8..40, 0_u64..100, any::<bool>()), 0..300),
+        stop in 0_usize..200,
+    ) {
+        let script = |lines: &[(i64, u8, u8, u64, bool)]| -> String {
+            let line = |(minute, host, name, percent, nx): &(i64, u8, u8, u64, bool)| {
+                // A name looks as it does whoever asks for it.
+                let percent = (percent / 100 + u64::from(*name) * 37) % 100;
+                format!("{minute} 10.0.0.{host} n{name}.com {percent} {}\n", if *nx { "nx" } else { "" })
+            };
+            lines.iter().map(line).collect()
+        };
+        let said = |found: &[Evidence]| -> Vec<String> {
+            found.iter().map(|it| format!("{:?} {} {:?}", it.entity, it.score, it.reasons)).collect()
+        };
+        let all = cells(&script(&lines));
+        let never = close(&mut clients(), &all, &Roles::default());
+        let mut turned = lines.clone();
+        turned.reverse();
+        prop_assert_eq!(said(&close(&mut clients(), &cells(&script(&turned)), &Roles::default())), said(&never));
+
+        let (mut first, mut second) = (clients(), clients());
+        let (before, after): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().enumerate().partition_map(stop);
+        let mut found = close(&mut first, &before, &Roles::default());
+        first.save(&mut |key, value| {
+            if let Some(value) = value {
+                second.load(key, value).unwrap();
+            }
+        });
+        found.extend(close(&mut second, &after, &Roles::default()));
+        prop_assert_eq!(said(&found), said(&never));
+    }
+}
+
+/// Splits an enumeration in two.
+trait PartitionMap<K, V> {
+    fn partition_map(self, at: usize) -> (BTreeMap<K, V>, BTreeMap<K, V>);
+}
+
+impl<K: Ord, V, I: Iterator<Item = (usize, (K, V))>> PartitionMap<K, V> for I {
+    fn partition_map(self, at: usize) -> (BTreeMap<K, V>, BTreeMap<K, V>) {
+        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+        for (number, (key, value)) in self {
+            if number < at {
+                before.insert(key, value)
+            } else {
+                after.insert(key, value)
+            };
+        }
+        (before, after)
+    }
+}
