@@ -141,7 +141,7 @@ impl Metrics {
 
     /// Every line that was read is an event, filtered or rejected.
     fn check_identity(&self) {
-        for log in ["conn", "open_conn", "dns", "http", "files"] {
+        for log in ["conn", "open_conn", "dns", "http", "files", "ssl", "quic"] {
             let one = |name: &str| self.0.get(&format!("{name}{{log=\"{log}\"}}")).copied();
             let Some(read) = one("records_total") else { continue };
             let rejected = format!("rejected_total{{log=\"{log}\",");
