@@ -26,15 +26,8 @@ pub enum Log {
 
 impl Log {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Conn,
-        Self::OpenConn,
-        Self::Dns,
-        Self::Http,
-        Self::Files,
-        Self::Ssl,
-        Self::Quic,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Conn, Self::OpenConn, Self::Dns, Self::Http, Self::Files, Self::Ssl, Self::Quic];
 
     /// Zeek's name.
     #[must_use]
