@@ -202,8 +202,9 @@ fn a_daemon_follows_them_and_does_not_miss_them() {
     daemon.start();
     let metrics = daemon.wait_until("what came meanwhile", read(60.0));
     assert!(metrics.has(&silent("ssl")), "{metrics:?}");
-    for (log, count) in [("conn", 20.0), ("ssl", 20.0), ("quic", 20.0)] {
-        assert_eq!(metrics.get(&format!("events_total{{log=\"{log}\"}}")), count, "{log}");
+    for log in ["conn", "ssl", "quic"] {
+        let events = metrics.get(&format!("events_total{{log=\"{log}\"}}"));
+        assert!((events - 20.0).abs() < 0.5, "{log}: {events}");
     }
     assert_eq!(daemon.stop(), Some(0), "{}", daemon.log());
     let delivered = daemon.delivered();
