@@ -164,7 +164,8 @@ pub(super) fn foreign_detail(path: &str, log: Log) -> String {
     format!("a record of {path} in a log of {log}")
 }
 
-/// The record of `open_conn` or `open_ssl` looks like that of the connection that has ended.
+/// Records of `open_conn` and `open_ssl` look like those of `conn` and `ssl`, and some tools call
+/// them so: the file's name tells them apart.
 fn open_or_closed(log: Log, name: &str) -> Option<Log> {
     match log {
         Log::Conn if by_name(name) == Some(Log::OpenConn) => Some(Log::OpenConn),
@@ -263,6 +264,7 @@ mod tests {
             check(name, line, log);
         }
         check("open_ssl.log", ssl, "other");
+        check("open_ssl.log", r#"{"_path":"ssl","ts":1}"#, "other");
         check("x", r#"{"ts":1,"version":2,"cipher_alg":"a","server":"OpenSSH"}"#, "other");
         check("x", r#"{"_path":"json_streaming_ssl","ts":1}"#, "ssl");
         check("x", "PREFIX<>separator |\nPREFIX<>path|http\n1|GET\n", "http");
