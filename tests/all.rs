@@ -12,6 +12,7 @@ mod documents;
 mod emulator;
 mod examples;
 mod explain;
+mod handshakes;
 mod hostile;
 mod laws;
 mod live;

@@ -286,7 +286,7 @@ fn negative_and_far_future_times() {
 fn the_wrong_logs_name() {
     let run = Place::with(&[
         ("dns.log", conn(&GOOD).as_bytes()),
-        ("conn.log", b"{\"_path\":\"ssl\",\"ts\":1}\n"),
+        ("conn.log", b"{\"_path\":\"x509\",\"ts\":1}\n"),
     ]);
     let run = run.replay(&[]).ok();
     assert_eq!(run.uids(), ["C1", "C2"]);

@@ -54,6 +54,15 @@ fn all_four_kinds() {
     golden("dead-letter.ndjson", &run.bytes("dead-letter.ndjson"));
 }
 
+/// Handshakes of TLS, of DTLS and inside QUIC, as Zeek's own tests have them; three headers, and JSON.
+#[test]
+fn handshakes() {
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+    let run = Place::new().replay_paths("out", &[logs], &[]).ok();
+    golden("handshakes.ndjson", &run.bytes("events.ndjson"));
+    assert_eq!(run.letters(), Vec::<Value>::new());
+}
+
 /// Found, risky, found again, over; and what is due at the end of the input.
 #[test]
 fn an_incident_from_its_first_alert_to_its_end() {
@@ -170,7 +179,7 @@ fn secrets_have_many_shapes() {
 fn what_is_hidden_is_hidden_everywhere() {
     let mut rules = Vec::new();
     let place = Place::new();
-    for log in [Log::Conn, Log::Dns, Log::Http, Log::Files] {
+    for log in Log::ALL.into_iter().filter(|log| *log != Log::OpenConn) {
         let mut record = json!({"_path": log.name(), "ts": 1.5});
         for column in log.columns().iter().skip(1) {
             record[column.name] = match column.kind {
@@ -203,7 +212,7 @@ fn what_is_hidden_is_hidden_everywhere() {
     let run = place.replay(&[&alerts[..], &["--set", &set]].concat()).ok();
     let text = |name| String::from_utf8(run.bytes(name)).unwrap();
     // What was found, and the risk. A user whose name is hidden is nobody.
-    assert_eq!((run.events().len(), run.alerts().len()), (4, 2), "{}", run.stderr);
+    assert_eq!((run.events().len(), run.alerts().len()), (6, 2), "{}", run.stderr);
     for text in [text("events.ndjson"), text("alerts.ndjson"), run.stdout.clone()] {
         for secret in ["hush", "203.0.113.77", "4747", "dosexec", "example", "202"] {
             assert!(!text.contains(secret), "{secret}: {text}");

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use self::service::append;
+pub(crate) use self::service::{Metrics, append};
 use crate::common::program;
 use crate::emulator::actions::{Action, action, any_action, sequence};
 use crate::emulator::ledger::Record;
@@ -51,7 +51,7 @@ mod spool;
 mod system;
 
 /// A daemon with its state, its outputs and the directory that it follows.
-struct Daemon {
+pub(crate) struct Daemon {
     directory: TempDir,
     state: PathBuf,
     output: PathBuf,
@@ -74,7 +74,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Daemon {
     /// Not started yet.
-    fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         let directory = TempDir::new().unwrap();
         Self {
             state: directory.path().join("state"),
@@ -172,7 +172,7 @@ impl Daemon {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.child = Some(self.command().spawn().unwrap());
         self.starts += 1;
         let until = Instant::now() + PATIENCE;
@@ -182,12 +182,12 @@ impl Daemon {
         }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     /// `kill -9`.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -195,7 +195,7 @@ impl Daemon {
     }
 
     /// `SIGTERM`; its exit code.
-    fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         let mut child = self.child.take()?;
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -250,7 +250,7 @@ impl Daemon {
     }
 
     /// How often each record was delivered, by log and key.
-    fn delivered(&self) -> BTreeMap<(String, String), usize> {
+    pub(crate) fn delivered(&self) -> BTreeMap<(String, String), usize> {
         let mut found = BTreeMap::new();
         for event in self.lines("events.ndjson") {
             for log in Log::ALL {
@@ -363,7 +363,7 @@ proptest! {
 
 /// What a daemon wrote comes out again when its journal is followed, to the byte: all of it, or what
 /// came after the place where the journal was cut.
-fn check_journal(daemon: &Daemon, logs: &Path, is_cut: bool) {
+pub(crate) fn check_journal(daemon: &Daemon, logs: &Path, is_cut: bool) {
     let output = daemon.directory.path().join("again");
     let run = program()
         .args(["replay", "--journal"])

@@ -120,18 +120,27 @@ fn findings(families: &mut Families, status: &Status) {
 /// How far behind the logs it is.
 fn sources(families: &mut Families, status: &Status) {
     let files = &status.files;
-    let mut by_lane = |name: &str, help: &str, value: &dyn Fn(Lane, &Files) -> f64| {
-        let value = |(lane, it): (&Lane, &Files)| ([("log", lane.name())], value(*lane, it));
+    let mut by_lane = |name: &str, help: &str, value: fn(&Files) -> f64| {
+        let value = |(lane, it): (&Lane, &Files)| ([("log", lane.name())], value(it));
         families.gauge(name, help, files.iter().map(value));
     };
-    by_lane("source_open_files", "Logs that are open", &|_, it| it.open as f64);
+    by_lane("source_open_files", "Logs that are open", |it| it.open as f64);
     let help = "Bytes of open logs that are not read yet; of compressed ones nobody knows";
-    by_lane("source_lag_bytes", help, &|_, it| it.lag_bytes as f64);
+    by_lane("source_lag_bytes", help, |it| it.lag_bytes as f64);
     let help = "Time since everything that was there was read; 0 if that is so now";
-    by_lane("source_lag_seconds", help, &|_, it| it.lag(now()).as_secs_f64());
+    by_lane("source_lag_seconds", help, |it| it.lag(now()).as_secs_f64());
+    // A log that a site does not write is not silent.
+    let is_read = |lane: Lane| {
+        let mut logs = status.counted.logs.iter().filter(|(log, _)| log.lane() == lane);
+        logs.any(|(_, counts)| counts.lines > 0)
+    };
+    let lanes = files.keys().filter(|lane| !lane.is_optional() || is_read(**lane));
+    let silent = lanes.map(|lane| {
+        let silent = status.heard.get(lane).map_or(0.0, |heard| age(*heard));
+        ([("log", lane.name())], silent)
+    });
     let help = "Time since the last record, or since the start";
-    let silent = |lane, _: &Files| status.heard.get(&lane).map_or(0.0, |heard| age(*heard));
-    by_lane("source_silent_seconds", help, &silent);
+    families.gauge("source_silent_seconds", help, silent);
     let sum = |count: fn(&Files) -> u64| [([], files.values().map(count).sum::<u64>() as f64)];
     let help = "Unread bytes of open logs that have no name any more";
     families.gauge("held_deleted_bytes", help, sum(|it| it.held_deleted_bytes));

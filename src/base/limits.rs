@@ -20,7 +20,7 @@ pub const BATCH_ROWS_CROWDED: usize = 64;
 /// Files of one lane from which the two figures above apply.
 pub const CROWD: usize = 16;
 
-/// Files that one lane keeps open at once: four lanes together stay under the usual limit of 1,024
+/// Files that one lane keeps open at once: five lanes together stay under the usual limit of 1,024
 /// descriptors. Files beyond it wait for a free place.
 pub const OPEN_FILES_MAX: usize = 192;
 

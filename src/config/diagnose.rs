@@ -229,7 +229,7 @@ impl Mistake {
 
     /// An entry of `event.redact` that names no field.
     pub(super) fn bad_redact(place: Place, found: &str, logs: &[&str]) -> Self {
-        let hint = format!("<log>.<field> or <log>.<field>:userinfo; logs: {}", logs.join(", "));
+        let hint = format!("<log>.<field> or <log>.<field>:userinfo of {}", logs.join(", "));
         let message = format!("{} does not name a field of a log", quoted(found));
         Self { hint: Some(hint), ..Self::new(place, message) }
     }

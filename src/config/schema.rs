@@ -135,6 +135,20 @@ const SOURCE_FIELDS: &[KeyDef] = &[
         example: r#"["ts", "fuid", "uid", "source", "mime_type", "filename", "sha256"]"#,
         doc: "column names of files logs written without a header",
     },
+    KeyDef {
+        name: "ssl",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "server_name"]"#,
+        doc: "column names of ssl logs written without a header",
+    },
+    KeyDef {
+        name: "quic",
+        kind: Kind::TextList,
+        default: None,
+        example: r#"["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "server_name"]"#,
+        doc: "column names of quic logs written without a header",
+    },
 ];
 
 const EVENT: &[KeyDef] = &[

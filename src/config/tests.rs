@@ -162,7 +162,7 @@ pipeline.toml:16:8: event.emit cannot be "scord"
     hint: did you mean "scored"?
     known: all, scored, none
 pipeline.toml:17:28: "htp.uri" does not name a field of a log
-    hint: <log>.<field> or <log>.<field>:userinfo; logs: conn, open_conn, dns, http, files
+    hint: <log>.<field> or <log>.<field>:userinfo of conn, open_conn, dns, http, files, ssl, quic
 pipeline.toml:20:1: unknown key "wieght" in [stage.http-oddities]
     hint: did you mean "weight"?
     known: enabled, weight, alert, half_life

@@ -11,6 +11,8 @@ use crate::record::{Batch, Log, Sides};
 use super::redact::{Hidden, Rule};
 use super::text;
 
+mod tls;
+
 /// The columns that [`Ecs`] reads.
 pub(super) fn columns(log: Log) -> &'static [ColumnId] {
     match log {
@@ -60,6 +62,8 @@ pub(super) fn columns(log: Log) -> &'static [ColumnId] {
             files::SHA1,
             files::SHA256,
         ],
+        Log::Ssl => tls::SSL,
+        Log::Quic => tls::QUIC,
     }
 }
 
@@ -99,6 +103,10 @@ impl<'a> Row<'a> {
 
     fn count(self, id: ColumnId) -> Option<u64> {
         self.batch.count(id, self.row).filter(|_| self.hidden.is_shown(id))
+    }
+
+    fn flag(self, id: ColumnId) -> Option<bool> {
+        self.batch.flag(id, self.row).filter(|_| self.hidden.is_shown(id))
     }
 }
 
@@ -149,6 +157,13 @@ impl Members<'_> {
             self.key(key);
             text::number(self.out, value.min(COUNT_MAX));
             self.out.push(b',');
+        }
+    }
+
+    fn flag(&mut self, key: &str, value: Option<bool>) {
+        if let Some(value) = value {
+            self.key(key);
+            self.out.extend_from_slice(if value { b"true," } else { b"false," });
         }
     }
 
@@ -209,6 +224,8 @@ impl Ecs {
             Log::Dns => of_dns(row, out),
             Log::Http => of_http(row, out),
             Log::Files => of_files(row, out),
+            Log::Ssl => tls::of_ssl(row, out),
+            Log::Quic => tls::of_quic(row, out),
         }
     }
 }

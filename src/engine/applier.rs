@@ -46,6 +46,16 @@ struct Lanes {
     states: BTreeMap<Lane, LaneState>,
 }
 
+impl Lanes {
+    fn read(value: &[u8]) -> Result<Self, Damaged> {
+        let mut lanes: Self = decode(value)?;
+        for (lane, state) in &lanes.states {
+            lanes.horizon.resume(*lane as usize, state.watermark.get());
+        }
+        Ok(lanes)
+    }
+}
+
 /// Keys of files begin with this.
 const FILE_KEY: u8 = b'g';
 
@@ -98,7 +108,7 @@ impl Applier {
     /// When it is none.
     pub fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
         if key == Self::LANES_KEY {
-            self.lanes = decode(value)?;
+            self.lanes = Lanes::read(value)?;
             return Ok(());
         }
         self.core.load(key, value)
@@ -231,5 +241,37 @@ impl Applier {
             risk: std::mem::take(self.core.blocks.of(Kind::Risk)),
             steps: std::mem::take(&mut self.steps),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Watermark;
+
+    #[test]
+    fn what_lanes_know_is_read_as_it_was_saved() {
+        let mut lanes = Lanes::default();
+        for (index, lane) in Lane::ALL.into_iter().enumerate() {
+            let time = Some(Time(1000 + index as i64));
+            let watermark = Watermark::new(time);
+            lanes.horizon.heard(lane as usize, time);
+            lanes.states.insert(lane, LaneState { watermark, ..LaneState::default() });
+        }
+        lanes.horizon.tick(Tick { silent: 0b1_0100, time: Some(Time(9)) });
+        assert_eq!(Lanes::read(&encode(&lanes)), Ok(lanes));
+    }
+
+    /// Of release 0.1, which had four lanes.
+    #[test]
+    fn a_state_of_four_lanes_is_read_and_stays_as_it_is() {
+        let states = BTreeMap::from([(Lane::Conn, LaneState::default())]);
+        let lanes = [Some(Time(1)), None, Some(Time(3)), None];
+        let old = encode(&((lanes, 0b1010_u8, Some(Time(9))), states));
+        let read = Lanes::read(&old).unwrap();
+        let found = Lane::ALL.map(|lane| read.horizon.lane(lane as usize));
+        assert_eq!(found, [Some(Time(1)), None, Some(Time(3)), None, None]);
+        assert_eq!(read.horizon.silent(), 0b1010);
+        assert_eq!(encode(&read), old);
     }
 }

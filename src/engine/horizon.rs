@@ -4,7 +4,7 @@
 //! all the same: both are told by a tick. Nothing here asks the wall clock; a tick is data, and the
 //! journal keeps it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::time::Time;
 use crate::record::Lane;
@@ -21,15 +21,37 @@ pub struct Tick {
 /// The event time of every lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Horizon {
-    lanes: [Option<Time>; Lane::ALL.len()],
+    #[serde(serialize_with = "write_first", deserialize_with = "read_first")]
+    lanes: Lanes,
     silent: u8,
     past: Option<Time>,
 }
 
+/// Lanes whose time stands in the horizon of a state, as in those of release 0.1, which had no
+/// more; of the others the watermark says it, which stands there too.
+const FIRST: usize = 4;
+
+type Lanes = [Option<Time>; Lane::ALL.len()];
+
+fn write_first<S: Serializer>(lanes: &Lanes, to: S) -> Result<S::Ok, S::Error> {
+    let first: [Option<Time>; FIRST] = std::array::from_fn(|lane| lanes[lane]);
+    first.serialize(to)
+}
+
+fn read_first<'de, D: Deserializer<'de>>(from: D) -> Result<Lanes, D::Error> {
+    let first = <[Option<Time>; FIRST]>::deserialize(from)?;
+    Ok(std::array::from_fn(|lane| first.get(lane).copied().flatten()))
+}
+
 impl Horizon {
+    /// A lane had come to `time` when the state was saved.
+    pub(super) fn resume(&mut self, lane: usize, time: Option<Time>) {
+        self.lanes[lane] = time.max(self.lanes[lane]);
+    }
+
     /// A lane has come to `time`, and is heard.
     pub(super) fn heard(&mut self, lane: usize, time: Option<Time>) {
-        self.lanes[lane] = time.max(self.lanes[lane]);
+        self.resume(lane, time);
         self.silent &= !(1 << lane);
     }
 

@@ -116,7 +116,7 @@ impl Worker {
                 wanted.extend([files::FUID, files::TX_HOSTS, files::RX_HOSTS, files::IS_ORIG]);
             }
             Log::Http => wanted.push(http::USERNAME),
-            Log::Dns => {}
+            Log::Dns | Log::Ssl | Log::Quic => {}
         }
         wanted.extend(sighting_columns(log));
         if plan.emit != Emit::None {

@@ -17,11 +17,17 @@ pub enum Log {
     Http,
     /// `files`: a file seen on the wire.
     Files,
+    // A state and a journal have the places of these: others go to the end.
+    /// `ssl`: a handshake of TLS or DTLS, also of one inside QUIC. May be missing.
+    Ssl,
+    /// `quic`: a connection of QUIC, as far as it can be read. May be missing.
+    Quic,
 }
 
 impl Log {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Conn, Self::OpenConn, Self::Dns, Self::Http, Self::Files];
+    pub const ALL: [Self; 7] =
+        [Self::Conn, Self::OpenConn, Self::Dns, Self::Http, Self::Files, Self::Ssl, Self::Quic];
 
     /// Zeek's name.
     #[must_use]
@@ -32,6 +38,8 @@ impl Log {
             Self::Dns => "dns",
             Self::Http => "http",
             Self::Files => "files",
+            Self::Ssl => "ssl",
+            Self::Quic => "quic",
         }
     }
 
@@ -50,7 +58,14 @@ impl Log {
             Self::Dns => Lane::Dns,
             Self::Http => Lane::Http,
             Self::Files => Lane::Files,
+            Self::Ssl | Self::Quic => Lane::Ssl,
         }
+    }
+
+    /// Whether records of `other` may stand in a file of this one: they have the same columns.
+    #[must_use]
+    pub const fn is_like(self, other: Self) -> bool {
+        self as u8 == other as u8 || (self.ends_with_duration() && other.ends_with_duration())
     }
 
     /// Whether a record is written when what it describes ends, so that its place in time is
@@ -78,11 +93,13 @@ pub enum Lane {
     Http,
     /// `files`.
     Files,
+    /// `ssl` and `quic`.
+    Ssl,
 }
 
 impl Lane {
     /// All of them, in the order in which rows of the same time are merged.
-    pub const ALL: [Self; 4] = [Self::Conn, Self::Dns, Self::Http, Self::Files];
+    pub const ALL: [Self; 5] = [Self::Conn, Self::Dns, Self::Http, Self::Files, Self::Ssl];
 
     /// Its name, which is also its thread's.
     #[must_use]
@@ -92,6 +109,13 @@ impl Lane {
             Self::Dns => "dns",
             Self::Http => "http",
             Self::Files => "files",
+            Self::Ssl => "ssl",
         }
+    }
+
+    /// Whether a site that lacks its logs lacks nothing: not every Zeek writes them.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::Ssl)
     }
 }

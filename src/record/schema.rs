@@ -189,6 +189,40 @@ columns!(files, "Columns of `files`, of both its forms: `tx_hosts`, `rx_hosts`, 
     SHA256 = "sha256" Text,
 );
 
+columns!(ssl, "Columns of `ssl`. Chains are of `fuids` in older versions of Zeek, of fingerprints in newer.":
+    VERSION = "version" Text,
+    CIPHER = "cipher" Text,
+    CURVE = "curve" Text,
+    SERVER_NAME = "server_name" Text,
+    RESUMED = "resumed" Flag,
+    LAST_ALERT = "last_alert" Text,
+    NEXT_PROTOCOL = "next_protocol" Text,
+    ESTABLISHED = "established" Flag,
+    SSL_HISTORY = "ssl_history" Text,
+    CERT_CHAIN_FPS = "cert_chain_fps" List,
+    CLIENT_CERT_CHAIN_FPS = "client_cert_chain_fps" List,
+    CERT_CHAIN_FUIDS = "cert_chain_fuids" List,
+    CLIENT_CERT_CHAIN_FUIDS = "client_cert_chain_fuids" List,
+    SUBJECT = "subject" Text,
+    ISSUER = "issuer" Text,
+    CLIENT_SUBJECT = "client_subject" Text,
+    CLIENT_ISSUER = "client_issuer" Text,
+    SNI_MATCHES_CERT = "sni_matches_cert" Flag,
+    VALIDATION_STATUS = "validation_status" Text,
+    JA3 = "ja3" Text,
+    JA3S = "ja3s" Text,
+);
+
+columns!(quic, "Columns of `quic`.":
+    VERSION = "version" Text,
+    CLIENT_INITIAL_DCID = "client_initial_dcid" Text,
+    CLIENT_SCID = "client_scid" Text,
+    SERVER_SCID = "server_scid" Text,
+    SERVER_NAME = "server_name" Text,
+    CLIENT_PROTOCOL = "client_protocol" Text,
+    HISTORY = "history" Text,
+);
+
 impl Log {
     /// The columns that are known of it.
     #[must_use]
@@ -198,6 +232,8 @@ impl Log {
             Self::Dns => dns::TABLE,
             Self::Http => http::TABLE,
             Self::Files => files::TABLE,
+            Self::Ssl => ssl::TABLE,
+            Self::Quic => quic::TABLE,
         }
     }
 

@@ -58,7 +58,7 @@ pub fn identify(head: &[u8], is_whole: bool, name: &str, alias: &[(String, Strin
     }
     let log = match (&found, builder.path.as_deref()) {
         (_, Some(path)) => by_path(path),
-        (Found::Log(log), None) => Some(open_or_closed(*log, name)),
+        (Found::Log(log), None) => open_or_closed(*log, name),
         (Found::Foreign, None) => None,
         (Found::Nothing, None) => by_name(name),
     };
@@ -135,6 +135,10 @@ fn by_keys(keys: &[Vec<u8>]) -> Found {
         Found::Log(Log::Dns)
     } else if has("fuid") && (has("seen_bytes") || has("tx_hosts")) {
         Found::Log(Log::Files)
+    } else if has("client_initial_dcid") || (has("client_protocol") && has("history")) {
+        Found::Log(Log::Quic)
+    } else if (has("resumed") && has("established")) || (has("cipher") && has("server_name")) {
+        Found::Log(Log::Ssl)
     } else {
         Found::Nothing
     }
@@ -151,7 +155,7 @@ fn by_path(path: &str) -> Option<Log> {
 
 /// Whether records that say they are of `path` do not belong into a file of `log`.
 pub(super) fn is_foreign(path: &str, log: Log) -> bool {
-    by_path(path).is_none_or(|other| other.lane() != log.lane())
+    by_path(path).is_none_or(|other| !log.is_like(other))
 }
 
 /// What a record of another log is told of, in a few words whatever it calls itself.
@@ -160,8 +164,19 @@ pub(super) fn foreign_detail(path: &str, log: Log) -> String {
     format!("a record of {path} in a log of {log}")
 }
 
-fn open_or_closed(log: Log, name: &str) -> Log {
-    if log == Log::Conn && by_name(name) == Some(Log::OpenConn) { Log::OpenConn } else { log }
+/// Records of `open_conn` and `open_ssl` look like those of `conn` and `ssl`, and some tools call
+/// them so: the file's name tells them apart.
+fn open_or_closed(log: Log, name: &str) -> Option<Log> {
+    match log {
+        Log::Conn if by_name(name) == Some(Log::OpenConn) => Some(Log::OpenConn),
+        Log::Ssl if is_open_ssl(stem(name)) => None,
+        _ => Some(log),
+    }
+}
+
+/// `open_ssl` says hourly again what `ssl` said when the handshake was done.
+fn is_open_ssl(stem: &str) -> bool {
+    stem.contains("open_ssl")
 }
 
 /// Whether a file of this name is one that Zeek writes to, and not one that it put away:
@@ -189,7 +204,7 @@ fn stem(name: &str) -> &str {
 #[must_use]
 pub fn by_name(name: &str) -> Option<Log> {
     let stem = stem(name);
-    if stem.starts_with("conn-summary") {
+    if stem.starts_with("conn-summary") || is_open_ssl(stem) {
         return None;
     }
     // `open_conn` before `conn`: the longer name first.
@@ -223,7 +238,9 @@ mod tests {
         let tsv = |path: &str| format!("#separator \\x09\n#path\t{path}\n#fields\tts\tuid\n");
         check("dns.log", &format!("{}1\tC\n", tsv("conn")), "conn");
         check("dns.log", &tsv("conn"), "empty conn");
-        check("conn.log", &format!("{}1\tC\n", tsv("ssl")), "other");
+        check("conn.log", &format!("{}1\tC\n", tsv("x509")), "other");
+        check("conn.log", &format!("{}1\tC\n", tsv("ssl")), "ssl");
+        check("ssl.log", &format!("{}1\tC\n", tsv("open_ssl")), "other");
         check("x", &format!("{}1\tC\n", tsv("conn-2")), "conn");
         check("x", &format!("{}1\tC\n", tsv("json_streaming_dns")), "dns");
         check("conn.log", r#"{"_path":"dns","ts":1}"#, "dns");
@@ -239,6 +256,17 @@ mod tests {
             check(name, line, "other");
         }
         check("x", r#"{"ts":1,"trans_depth":1,"method":"GET","uri":"/"}"#, "http");
+        // With what Zeek leaves out where it is unset.
+        let ssl = r#"{"ts":1,"uid":"C","resumed":false,"established":false,"ssl_history":"C"}"#;
+        let quic = r#"{"ts":1,"uid":"C","version":"1","client_initial_dcid":"a","history":"IS"}"#;
+        let old = "ts\tuid\tversion\tcipher\tserver_name\n1\tC\tTLSv10\tx\ta\n";
+        for (name, line, log) in [("x", ssl, "ssl"), ("x", quic, "quic"), ("x", old, "ssl")] {
+            check(name, line, log);
+        }
+        check("open_ssl.log", ssl, "other");
+        check("open_ssl.log", r#"{"_path":"ssl","ts":1}"#, "other");
+        check("x", r#"{"ts":1,"version":2,"cipher_alg":"a","server":"OpenSSH"}"#, "other");
+        check("x", r#"{"_path":"json_streaming_ssl","ts":1}"#, "ssl");
         check("x", "PREFIX<>separator |\nPREFIX<>path|http\n1|GET\n", "http");
     }
 
@@ -252,6 +280,11 @@ mod tests {
             ("json_streaming_conn.1.log", "conn"),
             ("open_conn.log", "open_conn"),
             ("SCRANTON_dns.log", "dns"),
+            ("ssl.00:00:00-01:00:00.log.gz", "ssl"),
+            ("json_streaming_ssl.1.log", "ssl"),
+            ("quic__1__2.log", "quic"),
+            ("open_ssl.log", "other"),
+            ("json_streaming_open_ssl.1.log", "other"),
             ("conn-summary.00:00:00-01:00:00.log.gz", "other"),
             ("smb_files.log", "other"),
             ("stderr.log", "other"),

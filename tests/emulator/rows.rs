@@ -1,4 +1,4 @@
-//! Headers and rows of the four logs, with the columns of Zeek 8.2, in TSV and JSON.
+//! Headers and rows of the logs, with the columns of Zeek 8.2, in TSV and JSON.
 
 use std::fmt::Write;
 
@@ -11,6 +11,8 @@ pub(crate) enum Log {
     Dns,
     Http,
     Files,
+    Ssl,
+    Quic,
 }
 
 /// How a log is written.
@@ -23,7 +25,8 @@ pub(crate) enum Form {
 }
 
 impl Log {
-    pub(crate) const ALL: [Self; 4] = [Self::Conn, Self::Dns, Self::Http, Self::Files];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Conn, Self::Dns, Self::Http, Self::Files, Self::Ssl, Self::Quic];
 
     /// `conn`
     pub(crate) fn name(self) -> &'static str {
@@ -32,6 +35,8 @@ impl Log {
             Self::Dns => "dns",
             Self::Http => "http",
             Self::Files => "files",
+            Self::Ssl => "ssl",
+            Self::Quic => "quic",
         }
     }
 
@@ -46,6 +51,8 @@ impl Log {
             Self::Dns => DNS,
             Self::Http => HTTP,
             Self::Files => FILES,
+            Self::Ssl => SSL,
+            Self::Quic => QUIC,
         }
     }
 }
@@ -168,6 +175,44 @@ const FILES: &[Column] = &[
     ("extracted", "string", "-"),
     ("extracted_cutoff", "bool", "-"),
     ("extracted_size", "count", "-"),
+];
+
+const SSL: &[Column] = &[
+    ("ts", "time", "{ts}"),
+    ("uid", "string", "{uid}"),
+    ("id.orig_h", "addr", "{orig}"),
+    ("id.orig_p", "port", "{port}"),
+    ("id.resp_h", "addr", "192.0.2.80"),
+    ("id.resp_p", "port", "443"),
+    ("version", "string", "TLSv12"),
+    ("cipher", "string", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    ("curve", "string", "x25519"),
+    ("server_name", "string", "www.example.com"),
+    ("resumed", "bool", "F"),
+    ("last_alert", "string", "-"),
+    ("next_protocol", "string", "h2"),
+    ("established", "bool", "T"),
+    ("ssl_history", "string", "CsxknGIti"),
+    ("cert_chain_fps", "vector[string]", "{uid},{fuid}"),
+    ("client_cert_chain_fps", "vector[string]", "(empty)"),
+    ("sni_matches_cert", "bool", "T"),
+    ("validation_status", "string", "ok"),
+];
+
+const QUIC: &[Column] = &[
+    ("ts", "time", "{ts}"),
+    ("uid", "string", "{uid}"),
+    ("id.orig_h", "addr", "{orig}"),
+    ("id.orig_p", "port", "{port}"),
+    ("id.resp_h", "addr", "192.0.2.80"),
+    ("id.resp_p", "port", "443"),
+    ("version", "string", "1"),
+    ("client_initial_dcid", "string", "815d62c70884f4b5"),
+    ("client_scid", "string", "e5ec6b26"),
+    ("server_scid", "string", "c15d62c70884f4b5"),
+    ("server_name", "string", "www.example.com"),
+    ("client_protocol", "string", "h3"),
+    ("history", "string", "ISishIHhHhhoHHOOoOooOO"),
 ];
 
 /// The eight lines with which Zeek begins a TSV log, one write each.

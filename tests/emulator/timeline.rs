@@ -18,7 +18,10 @@ use serde::Deserialize;
 use crate::emulator::ledger::{Record, Torn};
 use crate::emulator::rows::Log;
 
-/// See the module. Only calls on the four logs are kept.
+/// The logs of which calls are kept: the manifest counts their records.
+pub(crate) const RECORDED: [Log; 4] = [Log::Conn, Log::Dns, Log::Http, Log::Files];
+
+/// See the module.
 pub(crate) struct Timeline {
     name: String,
     calls: Vec<Call>,
@@ -127,7 +130,7 @@ fn log_of(path: &Path) -> Option<Log> {
     let name = name.strip_prefix("tmp.").unwrap_or(name);
     let name = name.strip_prefix("shadow.").unwrap_or(name);
     let name = name.split('.').next()?.split("__").next()?;
-    Log::ALL.into_iter().find(|log| log.name() == name)
+    RECORDED.into_iter().find(|log| log.name() == name)
 }
 
 impl Timeline {

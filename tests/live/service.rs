@@ -68,7 +68,7 @@ impl Daemon {
     }
 
     /// Waits until `is_so` of its metrics.
-    pub(super) fn wait_until(&self, what: &str, is_so: impl Fn(&Metrics) -> bool) -> Metrics {
+    pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn(&Metrics) -> bool) -> Metrics {
         let until = Instant::now() + PATIENCE;
         loop {
             let metrics = self.metrics();
@@ -100,7 +100,7 @@ impl Daemon {
 
 /// Series with their labels, without the prefix.
 #[derive(Debug)]
-pub(super) struct Metrics(BTreeMap<String, f64>);
+pub(crate) struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
     /// As they are at an address, if somebody is there.
@@ -123,12 +123,17 @@ impl Metrics {
         Self(series.collect())
     }
 
-    pub(super) fn get(&self, series: &str) -> f64 {
+    pub(crate) fn get(&self, series: &str) -> f64 {
         self.0.get(series).copied().unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))
     }
 
+    /// Whether there is such a series.
+    pub(crate) fn has(&self, series: &str) -> bool {
+        self.0.contains_key(series)
+    }
+
     /// The sum over all series of a metric.
-    pub(super) fn sum(&self, name: &str) -> f64 {
+    pub(crate) fn sum(&self, name: &str) -> f64 {
         let of = |series: &str| series.split('{').next() == Some(name);
         self.0.iter().filter(|(series, _)| of(series)).map(|(_, value)| value).sum()
     }
@@ -141,7 +146,7 @@ impl Metrics {
 
     /// Every line that was read is an event, filtered or rejected.
     fn check_identity(&self) {
-        for log in ["conn", "open_conn", "dns", "http", "files"] {
+        for log in ["conn", "open_conn", "dns", "http", "files", "ssl", "quic"] {
             let one = |name: &str| self.0.get(&format!("{name}{{log=\"{log}\"}}")).copied();
             let Some(read) = one("records_total") else { continue };
             let rejected = format!("rejected_total{{log=\"{log}\",");
@@ -178,7 +183,7 @@ impl Metrics {
     }
 }
 
-pub(super) fn append(path: &Path, text: &[u8]) {
+pub(crate) fn append(path: &Path, text: &[u8]) {
     let file = fs::OpenOptions::new().create(true).append(true).open(path);
     file.unwrap().write_all(text).unwrap();
 }
