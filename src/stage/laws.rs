@@ -66,7 +66,8 @@ fn lines(log: Log, count: usize) -> String {
                 Type::Addr => format!("\"10.0.{}.{}\"", n / 250 % 250, n % 250),
                 Type::Text if column.name == "uid" => format!("\"C{n}\""),
                 Type::Text
-                    if ["query", "host"].contains(&column.name) || texts[pick % 8] == NAME =>
+                    if ["query", "host", "server_name"].contains(&column.name)
+                        || texts[pick % 8] == NAME =>
                 {
                     format!("\"xq{n}z.com\"")
                 }

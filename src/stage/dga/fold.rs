@@ -6,7 +6,7 @@ use crate::base::score::Ppm;
 use crate::feature::Name;
 use crate::feature::dga::{DGA, push};
 use crate::model::{Cache, Models, Scorer};
-use crate::record::schema::{dns, http};
+use crate::record::schema::{dns, http, quic, ssl};
 use crate::record::{Batch, Entity, Log};
 
 use super::super::Fold;
@@ -89,6 +89,8 @@ fn text(batch: &Batch, row: usize) -> Option<std::borrow::Cow<'_, [u8]>> {
             asked(batch, row).map(|name| name.into_bytes().into())
         }
         Log::Http => batch.text(http::HOST, row).map(Into::into),
+        Log::Ssl => batch.text(ssl::SERVER_NAME, row).map(Into::into),
+        Log::Quic => batch.text(quic::SERVER_NAME, row).map(Into::into),
         _ => None,
     }
 }

@@ -25,7 +25,7 @@ mod verdict;
 use crate::base::keys::{KeyDef, Kind};
 use crate::base::time::{DAY, MINUTE};
 use crate::feature::dga::DGA;
-use crate::record::schema::{UID, dns, http};
+use crate::record::schema::{UID, dns, http, quic, ssl};
 use crate::record::{Log, Technique};
 
 use super::keys::{HALF_LIFE, alert, enabled, weight};
@@ -40,6 +40,8 @@ pub(super) const STAGE: StageDef = StageDef {
     reads: &[
         (Log::Dns, &[UID, dns::QUERY, dns::RCODE, dns::RCODE_NAME]),
         (Log::Http, &[UID, http::METHOD, http::HOST, http::URI]),
+        (Log::Ssl, &[UID, ssl::SERVER_NAME]),
+        (Log::Quic, &[UID, quic::SERVER_NAME]),
     ],
     techniques: TECHNIQUES,
     group: "command-and-control",

@@ -4,7 +4,7 @@ use crate::base::score::Ppm;
 use crate::feature::Name;
 use crate::feature::dga::push;
 use crate::model::{Part, Scorer, strongest};
-use crate::record::schema::{ColumnId, dns, http};
+use crate::record::schema::{ColumnId, dns, http, quic, ssl};
 use crate::record::{Log, Observed, Reason};
 
 use super::client::Named;
@@ -117,6 +117,8 @@ fn shown(named: &Named, part: Option<&Part>) -> String {
 fn columns(named: &Named) -> &'static [ColumnId] {
     match named.log() {
         Some(Log::Http) => &[http::HOST, http::URI],
+        Some(Log::Ssl) => &[ssl::SERVER_NAME],
+        Some(Log::Quic) => &[quic::SERVER_NAME],
         _ => &[dns::QUERY],
     }
 }
