@@ -11,10 +11,9 @@ use super::items::{self, Items};
 use super::{Failed, plan};
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::score::Ppm;
-use crate::feature::Name;
 use crate::feature::dga::{DGA, push};
+use crate::feature::{Name, parts};
 use crate::model::{Models, Scorer, strongest};
-use crate::stage::name_parts;
 
 /// A score below this needs no reason, in parts per million.
 const REASON_MIN: u32 = 100_000;
@@ -103,7 +102,7 @@ fn reason(name: &Name, score: Ppm, scorer: &mut Scorer) -> Option<String> {
     if score.get() < REASON_MIN {
         return None;
     }
-    let part = strongest(scorer, score, &name_parts(name), |it| it.registered().as_bytes(), push)?;
+    let part = strongest(scorer, score, &parts(name), |it| it.registered().as_bytes(), push)?;
     let share = Ppm::new(score.get() - part.left.get());
     let (text, left) = (quoted(&part.text), part.left);
     Some(format!(

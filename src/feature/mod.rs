@@ -8,9 +8,11 @@ mod characters;
 pub mod dga;
 mod measures;
 mod name;
+mod parts;
 mod suffix;
 
 pub use name::{Name, Unusable};
+pub use parts::parts;
 
 /// What the elements of an input are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

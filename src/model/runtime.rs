@@ -18,15 +18,15 @@ pub const LIBRARY: &str = "libonnxruntime.so";
 
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// What lies beside the program; while tests run also one directory up.
+/// What lies beside the program; of tests and benches, which cargo puts into `deps`, beside that.
 pub(super) fn beside(name: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
-    let mut directories =
-        program.ancestors().skip(1).take(if cfg!(debug_assertions) { 2 } else { 1 });
-    directories.find_map(|directory| {
-        let path = directory.join(name);
-        path.exists().then_some(path)
-    })
+    let mut directory = program.parent()?;
+    if directory.file_name().is_some_and(|name| name == "deps") {
+        directory = directory.parent()?;
+    }
+    let path = directory.join(name);
+    path.exists().then_some(path)
 }
 
 /// Loads the library, if it is not there yet.

@@ -27,8 +27,6 @@ use crate::model::Models;
 use crate::record::schema::ColumnId;
 use crate::record::{Entity, Log, Technique};
 
-pub use dga::parts as name_parts;
-
 pub use context::{Context, Gaps, Role, RolePolicy, Roles};
 pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject};
 pub use sightings::{Sighting, columns as sighting_columns, sightings};

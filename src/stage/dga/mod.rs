@@ -17,7 +17,6 @@ mod client;
 mod close;
 mod fold;
 mod known;
-mod parts;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -30,8 +29,6 @@ use crate::record::{Log, Technique};
 
 use super::keys::{HALF_LIFE, alert, enabled, weight};
 use super::{Build, Combine, StageDef};
-
-pub use parts::parts;
 
 pub(super) const STAGE: StageDef = StageDef {
     name: "dga",

@@ -1,14 +1,14 @@
 //! What the names of a client say together, and why.
 
 use crate::base::score::Ppm;
-use crate::feature::Name;
 use crate::feature::dga::push;
+use crate::feature::{Name, parts};
 use crate::model::{Part, Scorer, strongest};
 use crate::record::schema::{ColumnId, dns, http, quic, ssl};
 use crate::record::{Log, Observed, Reason};
 
+use super::NAMES_MIN;
 use super::client::Named;
-use super::{NAMES_MIN, parts};
 
 /// The sum of probabilities that is worth a half, in parts per million: with it and the usual
 /// `alert` a client that asks for six certain names alerts. Set on real logs (docs/detection.md).

@@ -1,6 +1,6 @@
 //! What can be taken out of a name, to see what its score hangs on.
 
-use crate::feature::Name;
+use super::Name;
 
 /// Parts of a name at most, so that the work for a reason is bounded.
 const PARTS_MAX: usize = 48;
