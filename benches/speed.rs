@@ -196,8 +196,8 @@ fn queries(rows: u64) -> String {
          string\tcount\tstring\tbool\tbool\tbool\tbool\tcount\tvector[string]\tvector[interval]\tbool\n"
         .to_owned();
     const PARTS: [&str; 16] = [
-        "mail", "shop", "cloud", "photo", "garden", "alpha", "news", "data", "play", "bank", "travel",
-        "media", "soft", "green", "market", "home",
+        "mail", "shop", "cloud", "photo", "garden", "alpha", "news", "data", "play", "bank",
+        "travel", "media", "soft", "green", "market", "home",
     ];
     const SUFFIXES: [&str; 8] = ["com", "net", "org", "de", "co.uk", "io", "com.br", "info"];
     let distinct = (rows / 25).max(2) as f64;

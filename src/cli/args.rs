@@ -29,7 +29,7 @@ pub struct Args {
     pub quiet: bool,
 }
 
-const VERSION: &str =
+pub(super) const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ZEEK_UEBA_COMMIT"), ")");
 
 /// The commands.

@@ -31,11 +31,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 pub use args::{Args, Command};
 pub use exit::Exit;
 
 use crate::config::{self, Plan};
+use crate::model::{self, LEAST};
 use crate::wiring::models;
 
 /// Parses the arguments and does what they say.
@@ -43,6 +45,11 @@ use crate::wiring::models;
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            // There is nobody left to tell that it could not be printed.
+            drop(print(&version()));
+            return Exit::Done.into();
+        }
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             // There is nobody left to tell that the message could not be printed.
@@ -69,6 +76,19 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// The program, and the libraries that are not built into every copy of it alike.
+fn version() -> String {
+    let library = match model::load(None) {
+        Ok(()) => model::version().unwrap_or_default(),
+        Err(_) => "not beside the program".to_owned(),
+    };
+    let (_, rdkafka) = rdkafka::util::get_rdkafka_version();
+    format!(
+        "zeek-ueba {}\nONNX Runtime >= {LEAST}: {library}\nlibrdkafka {rdkafka}\n",
+        args::VERSION
+    )
 }
 
 /// Why a command failed, and with which exit code.

@@ -22,7 +22,7 @@ use crate::feature::FeatureDef;
 pub use cache::Cache;
 pub use manifest::Entry;
 pub use occlusion::{Part, strongest};
-pub use runtime::{LIBRARY, version};
+pub use runtime::{LEAST, LIBRARY, load, version};
 pub use scorer::{ROWS, Scorer};
 
 /// Why models cannot be used.
@@ -105,7 +105,7 @@ impl Models {
         if wanted.is_empty() {
             return Ok(models);
         }
-        runtime::load(places.library.as_deref())?;
+        load(places.library.as_deref())?;
         let dir = directory(places.dir.as_deref());
         if places.dir.is_none() && !dir.join(manifest::NAME).exists() {
             return Err(Trouble::Absent(dir));

@@ -16,6 +16,9 @@ use super::manifest::Entry;
 /// The name of the library beside the program.
 pub const LIBRARY: &str = "libonnxruntime.so";
 
+/// The oldest version that does: as the feature `api-24` of the crate says.
+pub const LEAST: &str = "1.24";
+
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
 /// What lies beside the program; of tests and benches, which cargo puts into `deps`, beside that.
@@ -30,7 +33,10 @@ pub(super) fn beside(name: &str) -> Option<PathBuf> {
 }
 
 /// Loads the library, if it is not there yet.
-pub(super) fn load(configured: Option<&Path>) -> Result<(), Trouble> {
+///
+/// # Errors
+/// [`Trouble::Library`].
+pub fn load(configured: Option<&Path>) -> Result<(), Trouble> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if environment.is_some() {
         return Ok(());
@@ -54,7 +60,10 @@ pub(super) fn load(configured: Option<&Path>) -> Result<(), Trouble> {
 #[must_use]
 pub fn version() -> Option<String> {
     let environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
-    environment.as_ref().map(|_| ort::info().to_owned())
+    environment.as_ref().map(|_| {
+        let info = ort::info();
+        info.strip_prefix("ORT Build Info: ").unwrap_or(info).to_owned()
+    })
 }
 
 /// A session of a model, held to what the list of models says of it.
