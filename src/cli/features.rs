@@ -40,7 +40,7 @@ fn write(features: &Features, mut out: Out<'_>) -> Result<Exit, Failed> {
     while result.is_ok() && items::next(&mut items, &mut item)? {
         rows += 1;
         matrix.clear();
-        match dga::Name::parse(&item) {
+        match items::name(&item) {
             Ok(name) => dga::push(&name, &mut matrix),
             Err(_) => unusable += 1,
         }

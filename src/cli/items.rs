@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::Failed;
 use super::exit::Exit;
 use crate::base::limits::ITEM_BYTES_MAX;
+use crate::feature::{Name, Unusable};
 
 /// Where items come from.
 pub(super) type Items = BufReader<Box<dyn Read>>;
@@ -31,6 +32,17 @@ pub(super) fn open(path: Option<&Path>) -> Result<Items, Failed> {
 pub(super) fn next(items: &mut dyn BufRead, item: &mut Vec<u8>) -> Result<bool, Failed> {
     item.clear();
     read(items, item).context("the items").map_err(|error| Failed::new(Exit::Io, error))
+}
+
+/// The name in an item.
+///
+/// # Errors
+/// Says why there is none; a line that was cut has none, whatever it begins with.
+pub(super) fn name(item: &[u8]) -> Result<Name, Unusable> {
+    if item.len() > ITEM_BYTES_MAX {
+        return Err(Unusable::TooLong);
+    }
+    Name::parse(item)
 }
 
 fn read(items: &mut dyn BufRead, item: &mut Vec<u8>) -> io::Result<bool> {

@@ -13,7 +13,7 @@ use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::score::Ppm;
 use crate::feature::dga::{DGA, push};
 use crate::feature::{Name, parts};
-use crate::model::{Models, Scorer, strongest};
+use crate::model::{Models, Scorer, Trouble, strongest};
 
 /// A score below this needs no reason, in parts per million.
 const REASON_MIN: u32 = 100_000;
@@ -23,7 +23,10 @@ pub(super) fn run(args: &Args, score: &Score) -> Result<Exit, Failed> {
     let Detector::Dga = score.detector;
     let plan = plan(args)?;
     let models = Models::open(&plan.places, &[&DGA]).map_err(|trouble| {
-        let exit = if trouble.is_absence() { Exit::Unavailable } else { Exit::Config };
+        let exit = match trouble {
+            Trouble::Absent(_) | Trouble::Library(_) => Exit::Unavailable,
+            _ => Exit::Config,
+        };
         Failed::new(exit, trouble)
     })?;
     let entry = models.entry(DGA.detector).expect("just opened");
@@ -35,7 +38,9 @@ pub(super) fn run(args: &Args, score: &Score) -> Result<Exit, Failed> {
     loop {
         let is_over = !fill(&mut source, &mut lines)?;
         let written = write(&lines, &mut scorer, (threshold, !score.no_reasons), &mut out);
-        match written.and_then(|()| if is_over { out.flush() } else { Ok(()) }) {
+        // Somebody may wait for what is written before he says more.
+        let is_due = is_over || source.buffer().is_empty();
+        match written.and_then(|()| if is_due { out.flush() } else { Ok(()) }) {
             // A reader that went away has what it wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
             Err(error) => return Err(Failed::new(Exit::Io, error)),
@@ -70,7 +75,7 @@ fn write(
     (threshold, with_reasons): (Ppm, bool),
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let parsed: Vec<_> = lines.iter().map(|line| Name::parse(line)).collect();
+    let parsed: Vec<_> = lines.iter().map(|line| items::name(line)).collect();
     let names: Vec<&Name> = parsed.iter().filter_map(|name| name.as_ref().ok()).collect();
     let mut scores =
         scorer.score(&names, |name| name.registered().as_bytes(), |name, rows| push(name, rows));

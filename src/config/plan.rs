@@ -216,9 +216,6 @@ impl Plan {
         for (group, points) in &self.budgets {
             text.push_str(&format!("risk.budget.{group} {points}\n"));
         }
-        for (detector, model) in self.models.entries() {
-            text.push_str(&format!("model.{detector} {}\n", model.sha256));
-        }
         for stage in &self.stages {
             for (key, value) in stage.settings.iter() {
                 text.push_str(&format!("stage.{}.{key} {value}\n", stage.name));

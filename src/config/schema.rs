@@ -297,7 +297,7 @@ const MODEL: &[KeyDef] = &[
         kind: Kind::Text,
         default: None,
         example: r#""/usr/share/zeek-ueba/onnx""#,
-        doc: "directory of models.toml and its models, where it is not onnx beside the program or here",
+        doc: "directory of models.toml and its models, where it is not onnx beside the program",
     },
     KeyDef {
         name: "library",
@@ -311,7 +311,7 @@ const MODEL: &[KeyDef] = &[
         kind: Kind::Integer { min: 0, max: 10_000_000 },
         default: Some("65536"),
         example: "",
-        doc: "names whose scores each lane remembers; changes no score",
+        doc: "names whose scores each log and model remember, twice; changes no score",
     },
 ];
 

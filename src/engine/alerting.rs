@@ -385,6 +385,7 @@ pub(super) mod tests {
             scope: Scope::Network,
             hidden: BTreeMap::new(),
             fingerprint: [0; 32],
+            with_models: [0; 32],
         };
         let mut core =
             Core::new(identity, stages, policy, 5 * MINUTE, RolePolicy::default(), alerts);

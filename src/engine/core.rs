@@ -47,6 +47,8 @@ pub struct Identity {
     pub hidden: BTreeMap<Log, Hidden>,
     /// Hash of what the configuration says of stages, entities and risk.
     pub fingerprint: [u8; 32],
+    /// The same with the models in service: what a risk depends on.
+    pub with_models: [u8; 32],
 }
 
 /// Scores that rose and that nobody asked for yet.
@@ -171,7 +173,9 @@ impl Core {
         let minute = self.in_time(minute);
         let plan = &self.stages[evidence.stage];
         let name = plan.def.name.as_bytes();
-        let version = plan.def.version.to_be_bytes();
+        // Another model is another version of the stages that use it, and of no other.
+        let models = plan.models.iter().map(|model| model.sha256.as_str()).collect::<String>();
+        let version = [plan.def.version.to_be_bytes().as_slice(), models.as_bytes()].concat();
         let sensor = self.identity.sensor_id.as_bytes();
         let identity: [&[u8]; 5] = [b"alert", sensor, name, &version, &self.identity.fingerprint];
         // What counts nowhere must not be known as counted; but nothing keeps an alert back.
@@ -359,7 +363,7 @@ impl Core {
         let (identity, entity) = (&self.identity, entity.to_bytes());
         let (minute, ordinal) = (minute.0.to_be_bytes(), 0_u64.to_be_bytes());
         let rest: [&[u8]; 5] =
-            [identity.sensor_id.as_bytes(), &entity, &minute, &ordinal, &identity.fingerprint];
+            [identity.sensor_id.as_bytes(), &entity, &minute, &ordinal, &identity.with_models];
         hash::id(&[kind, &rest].concat())
     }
 
@@ -482,6 +486,7 @@ mod tests {
                     scope: Scope::Network,
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
+                    with_models: [0; 32],
                 };
                 let module = Module {
                     name: TABLE[0].name,

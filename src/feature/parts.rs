@@ -9,7 +9,7 @@ const PARTS_MAX: usize = 48;
 /// of the label and two thirds of it, wherever they may begin.
 #[must_use]
 pub fn parts(name: &Name) -> Vec<(String, Name)> {
-    let label: Vec<char> = name.label().chars().collect();
+    let label: Vec<char> = name.shown_label().chars().collect();
     let mut found = Vec::new();
     for share in [3, 2] {
         let length = (label.len() * (4 - share) / 3).max(1);

@@ -5,6 +5,10 @@
 
 use crate::base::lookup::Lookup;
 
+/// Bytes of a key: a name has 253, with a scheme and a port some more. What is longer is not
+/// remembered, so that the number of keys is a bound of memory.
+const KEY_BYTES_MAX: usize = 300;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Cache<V> {
@@ -13,7 +17,7 @@ pub struct Cache<V> {
     old: Lookup<Box<[u8]>, V>,
 }
 
-impl<V: Copy> Cache<V> {
+impl<V: Clone> Cache<V> {
     /// Of so many items; of none for 0.
     #[must_use]
     pub fn new(max: usize) -> Self {
@@ -23,16 +27,16 @@ impl<V: Copy> Cache<V> {
     /// The score of an item.
     pub fn get(&mut self, key: &[u8]) -> Option<V> {
         if let Some(score) = self.young.get(key) {
-            return Some(*score);
+            return Some(score.clone());
         }
-        let score = *self.old.get(key)?;
-        self.set(key, score);
+        let score = self.old.get(key)?.clone();
+        self.set(key, score.clone());
         Some(score)
     }
 
     /// Remembers the score of an item.
     pub fn set(&mut self, key: &[u8], score: V) {
-        if self.half == 0 {
+        if self.half == 0 || key.len() > KEY_BYTES_MAX {
             return;
         }
         if self.young.len() >= self.half {
@@ -63,6 +67,9 @@ mod tests {
         }
         assert_eq!(cache.get(&9999_u32.to_be_bytes()), Some(Ppm::new(9999)));
         assert_eq!(cache.get(&1_u32.to_be_bytes()), None);
+        let long = vec![b'a'; KEY_BYTES_MAX + 1];
+        cache.set(&long, Ppm::ONE);
+        assert_eq!(cache.get(&long), None);
         let mut none = Cache::new(0);
         none.set(b"a", Ppm::ONE);
         assert_eq!(none.get(b"a"), None);

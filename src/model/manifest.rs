@@ -157,12 +157,13 @@ impl Entry {
         if outputs != [OUTPUT] {
             return Err(format!("its outputs are {}, and not {OUTPUT}", outputs.join(", ")));
         }
-        match session.opset_for_domain("") {
-            Some(opset) if opset != self.opset => {
-                Err(format!("its operators are of version {opset}, and {NAME} says {}", self.opset))
-            }
-            _ => Ok(()),
+        let opset = session.opset_for_domain("");
+        if opset != Some(self.opset) {
+            let found = opset.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
+            let wanted = self.opset;
+            return Err(format!("its operators are of version {found}, and {NAME} says {wanted}"));
         }
+        Ok(())
     }
 }
 

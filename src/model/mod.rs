@@ -14,7 +14,7 @@ mod scorer;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::feature::FeatureDef;
@@ -28,12 +28,13 @@ pub use scorer::{ROWS, Scorer};
 /// Why models cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// ONNX Runtime is missing or too old. Everything that needs no model works.
-    #[error("{0}; `make onnxruntime` puts it beside the program, or [model] library names it")]
+    /// There is no library, or there are no models, beside the program, and none are named.
+    /// Everything that needs no model works.
+    #[error("{0} beside the program; `make build` puts it there, or [model] names it")]
+    Absent(&'static str),
+    /// A library that is named, or there, and that is none or too old.
+    #[error("{0}; `make onnxruntime` puts the right one beside the program")]
     Library(String),
-    /// There are no models where they are looked for. Likewise.
-    #[error("no models in {}; `make build` puts them beside the program, or [model] dir names them", .0.display())]
-    Absent(PathBuf),
     /// The list of models cannot be read.
     #[error("{}: {why}; [model] dir names the directory of the models", path.display())]
     Manifest {
@@ -58,14 +59,14 @@ impl Trouble {
     /// Whether there is just nothing there, and nothing that is wrong.
     #[must_use]
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::Library(_) | Self::Absent(_))
+        matches!(self, Self::Absent(_))
     }
 }
 
 /// Where models and the library are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// The directory of the models; by itself `onnx` beside the program, else where it was started.
+    /// The directory of the models; by itself `onnx` beside the program.
     pub dir: Option<PathBuf>,
     /// The library; by itself beside the program.
     pub library: Option<PathBuf>,
@@ -106,10 +107,8 @@ impl Models {
             return Ok(models);
         }
         load(places.library.as_deref())?;
-        let dir = directory(places.dir.as_deref());
-        if places.dir.is_none() && !dir.join(manifest::NAME).exists() {
-            return Err(Trouble::Absent(dir));
-        }
+        let beside = || runtime::beside("onnx").ok_or(Trouble::Absent("no models are in onnx"));
+        let dir = places.dir.clone().map_or_else(beside, Ok)?;
         let mut entries = manifest::read(&dir)?;
         for def in wanted {
             let missing = || Trouble::Manifest {
@@ -195,14 +194,4 @@ impl std::fmt::Debug for Models {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.entries()).finish()
     }
-}
-
-/// The directory of the models.
-#[must_use]
-pub fn directory(configured: Option<&Path>) -> PathBuf {
-    if let Some(configured) = configured {
-        return configured.to_owned();
-    }
-    let beside = runtime::beside("onnx");
-    beside.unwrap_or_else(|| PathBuf::from("onnx"))
 }

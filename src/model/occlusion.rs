@@ -15,7 +15,7 @@ pub struct Part {
 }
 
 /// The part without which the score is lowest, if that is lower than `whole`; of equals the
-/// shorter, then the first. Each of `parts` comes with the item that is left without it.
+/// shorter, then the first. Nothing where the library fails: a reason is no reason to end. Each of `parts` comes with the item that is left without it.
 pub fn strongest<T>(
     scorer: &mut Scorer,
     whole: Ppm,
@@ -23,7 +23,8 @@ pub fn strongest<T>(
     key: impl Fn(&T) -> &[u8],
     push: impl Fn(&T, &mut Matrix),
 ) -> Option<Part> {
-    let scores = scorer.score(parts, |(_, left)| key(left), |(_, left), matrix| push(left, matrix));
+    let row = |(_, left): &(String, T), matrix: &mut Matrix| push(left, matrix);
+    let scores = scorer.try_score(parts, |(_, left)| key(left), row).ok()?;
     let lower = parts.iter().zip(scores).filter(|(_, left)| *left < whole);
     let best = lower.min_by_key(|((text, _), left)| (*left, text.len()))?;
     Some(Part { text: best.0.0.clone(), left: best.1 })

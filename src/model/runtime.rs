@@ -35,7 +35,7 @@ pub(super) fn beside(name: &str) -> Option<PathBuf> {
 /// Loads the library, if it is not there yet.
 ///
 /// # Errors
-/// [`Trouble::Library`].
+/// [`Trouble::Absent`], [`Trouble::Library`].
 pub fn load(configured: Option<&Path>) -> Result<(), Trouble> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if environment.is_some() {
@@ -43,9 +43,9 @@ pub fn load(configured: Option<&Path>) -> Result<(), Trouble> {
     }
     let path = match configured {
         Some(path) => path.to_owned(),
-        None => beside(LIBRARY).ok_or_else(|| {
-            Trouble::Library(format!("ONNX Runtime ({LIBRARY}) is not beside the program"))
-        })?,
+        None => {
+            beside(LIBRARY).ok_or(Trouble::Absent("ONNX Runtime (libonnxruntime.so) is not"))?
+        }
     };
     // A relative path is looked for beside the program first by the crate: say which is meant.
     let path = std::path::absolute(&path).unwrap_or(path);

@@ -55,7 +55,26 @@ impl Scorer {
         key: impl Fn(&T) -> &[u8],
         push: impl Fn(&T, &mut Matrix),
     ) -> Vec<Ppm> {
+        match self.try_score(items, key, push) {
+            Ok(scores) => scores,
+            Err(why) => panic!("ONNX Runtime: {why}"),
+        }
+    }
+
+    /// The same, for who can do without.
+    ///
+    /// # Errors
+    /// When the library fails, as for want of memory.
+    pub fn try_score<T>(
+        &mut self,
+        items: &[T],
+        key: impl Fn(&T) -> &[u8],
+        push: impl Fn(&T, &mut Matrix),
+    ) -> Result<Vec<Ppm>, String> {
         let mut scores = vec![Ppm::default(); items.len()];
+        // A call that failed may have left something.
+        self.waiting.clear();
+        self.matrix.clear();
         // Who has the same key as one before it in these items, with that one.
         let mut same = Vec::new();
         self.first = Lookup::default();
@@ -73,30 +92,33 @@ impl Scorer {
             push(item, &mut self.matrix);
             self.waiting.push(at);
             if self.waiting.len() == ROWS {
-                self.call(items, &key, &mut scores);
+                self.call(items, &key, &mut scores)?;
             }
         }
         if !self.waiting.is_empty() {
-            self.call(items, &key, &mut scores);
+            self.call(items, &key, &mut scores)?;
         }
         for (at, first) in same {
             scores[at] = scores[first];
         }
-        scores
+        Ok(scores)
     }
 
     /// Computes what waits.
-    fn call<T>(&mut self, items: &[T], key: &impl Fn(&T) -> &[u8], scores: &mut [Ppm]) {
+    fn call<T>(
+        &mut self,
+        items: &[T],
+        key: &impl Fn(&T) -> &[u8],
+        scores: &mut [Ppm],
+    ) -> Result<(), String> {
         self.matrix.pad(ROWS);
-        let found = match self.compute() {
-            Ok(found) => found,
-            Err(error) => panic!("ONNX Runtime: {error}"),
-        };
+        let found = self.compute()?;
         for (at, score) in self.waiting.drain(..).zip(found) {
             scores[at] = score;
             self.cache.set(key(&items[at]), score);
         }
         self.matrix.clear();
+        Ok(())
     }
 
     fn compute(&mut self) -> Result<Vec<Ppm>, String> {
@@ -117,7 +139,7 @@ impl Scorer {
                 if found.len() != ROWS {
                     return Err(format!("{} scores of {ROWS}", found.len()));
                 }
-                Ok(found.iter().copied().map(rounded).collect())
+                found.iter().copied().map(rounded).collect()
             }
             #[cfg(test)]
             Model::Fixed => {
@@ -130,7 +152,7 @@ impl Scorer {
                         Tensor::I32(values) => values[cells].iter().map(|it| *it as f32).sum(),
                     }
                 };
-                Ok((0..ROWS).map(|row| rounded((sum(row) * 0.37).fract().abs())).collect())
+                (0..ROWS).map(|row| rounded((sum(row) * 0.37).fract().abs())).collect()
             }
         }
     }
@@ -151,8 +173,10 @@ fn value(tensor: &Tensor, width: usize) -> Result<SessionInputValue<'_>, ort::Er
     })
 }
 
-/// A probability in parts per million; what is none is 0.
-fn rounded(probability: f32) -> Ppm {
-    let ppm = (f64::from(probability) * 1e6).round();
-    if ppm >= 0.0 { Ppm::new(ppm.min(1e6) as u32) } else { Ppm::default() }
+/// A probability in parts per million.
+fn rounded(probability: f32) -> Result<Ppm, String> {
+    if !(0.0..=1.0).contains(&probability) {
+        return Err(format!("{probability} is no probability"));
+    }
+    Ok(Ppm::new((f64::from(probability) * 1e6).round() as u32))
 }

@@ -19,6 +19,7 @@ use crate::base::score::{Points, Ppm};
 use crate::config::{self, Plan, StageKeys};
 use crate::document::{Hidden, ModelName};
 use crate::engine::{AlertPolicy, Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
+use crate::model::Entry;
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
 use crate::replay::{LaneFeeds, Planned};
@@ -163,11 +164,15 @@ fn model_name(plan: &Plan, detector: &'static str) -> Option<ModelName> {
 /// The entity lane.
 #[must_use]
 pub fn core(plan: &Plan) -> Core {
+    let configured = plan.fingerprint_text();
+    let model = |(name, entry): (&str, &Entry)| format!("model.{name} {}\n", entry.sha256);
+    let models: String = plan.models.entries().map(model).collect();
     let identity = Identity {
         sensor_id: plan.sensor_id.clone(),
         scope: scope(plan),
         hidden: Log::ALL.into_iter().map(|log| (log, Hidden::new(&plan.redact, log))).collect(),
-        fingerprint: hash::digest(&[plan.fingerprint_text().as_bytes()]),
+        fingerprint: hash::digest(&[configured.as_bytes()]),
+        with_models: hash::digest(&[format!("{configured}{models}").as_bytes()]),
     };
     let stage = |(def, of): (&'static StageDef, &config::StagePlan)| StagePlan {
         def,

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::limits::EVIDENCE_MAX;
 use crate::base::time::Minute;
 use crate::record::Log;
 
@@ -20,32 +19,38 @@ const ONE: u64 = 1_000_000;
 pub(super) struct Named {
     /// The registered domain.
     pub(super) name: Vec<u8>,
-    /// How likely it is made by an algorithm, by its looks alone, in parts per million.
-    pub(super) looks: u32,
-    /// Whether every answer was that it does not exist.
-    pub(super) is_missing: bool,
+    /// How many records said that it exists, and how many that it does not.
+    exists: u64,
+    missing: u64,
     /// When it was asked for last.
-    pub(super) last: Minute,
-    /// The record that stands for it; of the strongest names only.
-    pub(super) row: Option<Box<CellRow>>,
+    last: Minute,
+    /// The record that stands for it, whose weight is how likely the name is made by an algorithm,
+    /// by its looks alone, in parts per million.
+    pub(super) row: CellRow,
 }
 
 impl Named {
-    fn of(cell: &Cell, minute: Minute) -> Self {
-        let [rows, missing, looks] = cell.amounts;
-        Self {
-            name: cell.subject.to_vec(),
-            looks: u32::try_from(looks / rows.max(1)).unwrap_or(u32::MAX).min(ONE as u32),
-            is_missing: missing > 0 && missing == rows,
-            last: minute,
-            row: cell.row.clone().map(Box::new),
-        }
+    /// What a cell says of its name; nothing of one without a record, which no fold of ours makes.
+    fn of(cell: &Cell, minute: Minute) -> Option<Self> {
+        let [exists, missing, _] = cell.amounts;
+        let row = cell.row.clone()?;
+        Some(Self { name: cell.subject.to_vec(), exists, missing, last: minute, row })
     }
 
-    /// The probability with what the answer says, by Bayes' rule; in parts per million.
+    /// The probability by its looks alone, in parts per million.
+    pub(super) fn looks(&self) -> u64 {
+        self.row.weight.min(ONE)
+    }
+
+    /// Whether all who said something of it said that it does not exist.
+    pub(super) fn is_missing(&self) -> bool {
+        self.missing > 0 && self.exists == 0
+    }
+
+    /// The probability with what answers say, by Bayes' rule; in parts per million.
     pub(super) fn weight(&self) -> u64 {
-        let looks = u64::from(self.looks);
-        if !self.is_missing {
+        let looks = self.looks();
+        if !self.is_missing() {
             return looks;
         }
         let odds = looks * MISSING_ODDS;
@@ -53,13 +58,22 @@ impl Named {
     }
 
     /// The log that its record stands in.
-    pub(super) fn log(&self) -> Option<Log> {
-        self.row.as_ref().map(|row| row.record.source.log)
+    pub(super) fn log(&self) -> Log {
+        self.row.record.source.log
     }
 
     /// The strongest first, and of equals by name: never by the order in which they came.
     fn rank(&self) -> (std::cmp::Reverse<u64>, &[u8]) {
         (std::cmp::Reverse(self.weight()), &self.name)
+    }
+
+    /// What was known of the same name before.
+    fn add(&mut self, before: Self) {
+        self.exists = self.exists.saturating_add(before.exists);
+        self.missing = self.missing.saturating_add(before.missing);
+        if before.row.outranks(&self.row) {
+            self.row = before.row;
+        }
     }
 }
 
@@ -79,41 +93,31 @@ impl Client {
         Self { names: Vec::new(), last: Minute(0), said: (i64::MIN, 0) }
     }
 
-    /// Takes the names of a minute in and lets go of those before `from`.
-    pub(super) fn take(&mut self, minute: Minute, cells: &[&Cell], from: Minute) {
+    /// Takes the names of a minute in, each once, and lets go of those before `from` and of those
+    /// that are usual by now: they must not take the room of others.
+    pub(super) fn take(
+        &mut self,
+        minute: Minute,
+        cells: &[&Cell],
+        from: Minute,
+        is_usual: &dyn Fn(&[u8]) -> bool,
+    ) {
         self.last = minute;
-        self.names.retain(|named| named.last >= from);
-        for cell in cells {
-            let mut named = Named::of(cell, minute);
-            let before = self.names.iter().position(|it| it.name == named.name);
-            if let Some(before) = before.map(|at| self.names.swap_remove(at)) {
-                // A name that was told to exist once exists.
-                named.is_missing &= before.is_missing;
-                named.row = earlier(before.row, named.row);
+        self.names.retain(|named| named.last >= from && !is_usual(&named.name));
+        let known = self.names.len();
+        let new = cells.iter().filter_map(|cell| Named::of(cell, minute));
+        for mut named in new.filter(|named| !is_usual(&named.name)) {
+            // Of the few that were there: within a minute each name comes once.
+            let before = self.names[..known].iter().position(|it| it.name == named.name);
+            match before {
+                Some(at) => {
+                    std::mem::swap(&mut self.names[at], &mut named);
+                    self.names[at].add(named);
+                }
+                None => self.names.push(named),
             }
-            self.names.push(named);
         }
         self.names.sort_by(|a, b| a.rank().cmp(&b.rank()));
         self.names.truncate(NAMES_MAX);
-    }
-
-    /// Lets go of the records behind all but the strongest of the names that count.
-    pub(super) fn trim(&mut self, counts: &dyn Fn(&Named) -> bool) {
-        let mut left = EVIDENCE_MAX;
-        for named in &mut self.names {
-            if left == 0 || !counts(named) {
-                named.row = None;
-            } else {
-                left -= 1;
-            }
-        }
-    }
-}
-
-/// Of two records of a name the one to show.
-fn earlier(a: Option<Box<CellRow>>, b: Option<Box<CellRow>>) -> Option<Box<CellRow>> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if b.outranks(&a) { b } else { a }),
-        (a, b) => a.or(b),
     }
 }

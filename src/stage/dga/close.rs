@@ -13,7 +13,7 @@ use crate::record::{Entity, Names};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::{Changes, Close, Context};
-use super::client::{Client, Named};
+use super::client::Client;
 use super::known::Known;
 use super::verdict::Verdict;
 use super::{STAGE, TECHNIQUES};
@@ -53,14 +53,12 @@ impl Clients {
 
     /// Takes the cells of one client, and says what is new.
     fn take(&mut self, addr: Addr, minute: Minute, cells: &[&Cell], out: &mut Findings) {
-        let from = Minute(minute.0 - self.window_minutes + 1);
-        let mut client = self.clients.get(&addr).cloned().unwrap_or_else(Client::new);
-        client.take(minute, cells, from);
-        let known = &self.known;
-        let counts = |named: &Named| !known.is_usual(&named.name, minute);
-        client.trim(&counts);
-        let verdict = Verdict::new(client.names.iter().filter(|it| counts(it)).collect());
+        // What is said of a day rests on what was asked for on it, so that nothing counts twice.
         let day = minute.start().floor(DAY);
+        let from = Minute((minute.0 - self.window_minutes + 1).max(day.minute().0));
+        let mut client = self.clients.get(&addr).cloned().unwrap_or_else(Client::new);
+        client.take(minute, cells, from, &|name| self.known.is_usual(name, minute));
+        let verdict = Verdict::new(&client.names);
         let said = if client.said.0 == day.0 { client.said.1 } else { 0 };
         let score = verdict.score.get();
         let rises = score >= said.saturating_add(SAID_STEP) && score >= SAID_MIN;
@@ -94,7 +92,7 @@ fn tell(
     scorer: Option<&mut Scorer>,
     out: &mut Findings,
 ) {
-    let rows: Vec<&CellRow> = verdict.names.iter().filter_map(|it| it.row.as_deref()).collect();
+    let rows: Vec<&CellRow> = verdict.names.iter().map(|named| &named.row).collect();
     let Some(time) = rows.iter().map(|row| row.time).max() else { return };
     let finding = Finding {
         subject: b"names".to_vec(),
@@ -112,24 +110,24 @@ impl Close for Clients {
     fn close(&mut self, minute: Minute, cells: &[Cell], context: &Context<'_>, out: &mut Findings) {
         self.forget(minute);
         let of = |cell: &Cell| cell.entity.addr();
+        // Who asks for others asks for everything.
+        let is_shared = |addr: Addr| context.roles.get(addr).is_some();
         // Who else asked in this minute counts as well, whoever comes first.
         for cell in cells {
             let Some(addr) = of(cell) else { continue };
-            let exists = cell.amounts[1] < cell.amounts[0];
-            self.known.note(&cell.subject, addr, minute, exists);
+            let knows = cell.amounts[0] > 0 && !is_shared(addr);
+            self.known.note(&cell.subject, minute, knows.then_some(addr));
         }
         for cells in cells.chunk_by(|a, b| a.entity == b.entity) {
-            // Who asks for others asks for everything.
-            let Some(addr) = of(&cells[0]).filter(|addr| context.roles.get(*addr).is_none()) else {
-                continue;
-            };
+            let Some(addr) = of(&cells[0]).filter(|addr| !is_shared(*addr)) else { continue };
             let cells: Vec<&Cell> = cells.iter().collect();
             self.take(addr, minute, &cells, out);
         }
     }
 
-    fn knows(&self, entity: &Entity) -> bool {
-        entity.addr().is_some_and(|addr| self.clients.get(&addr).is_some())
+    fn forget_changes(&mut self) {
+        self.changed.clear();
+        self.known.forget_changes();
     }
 
     fn save(&mut self, sink: &mut Changes<'_>) {
@@ -147,7 +145,7 @@ impl Close for Clients {
                 let addr = Addr::from_bytes(addr.try_into().map_err(|_| wrong())?);
                 let client: Client = decode(value).map_err(|error| error.to_string())?;
                 let last = client.last;
-                self.clients.set(addr, client, last);
+                self.changed.extend(self.clients.set(addr, client, last));
                 Ok(())
             }
             (&NAME, name) => self.known.load(name, value),

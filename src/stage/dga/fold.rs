@@ -1,6 +1,9 @@
 //! In the lanes: a score for each name, and of the odd ones a cell for each client and registered
 //! domain.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::base::keys::Settings;
 use crate::base::score::Ppm;
 use crate::feature::Name;
@@ -18,9 +21,18 @@ use super::FLOOR;
 pub(super) struct Names {
     scorer: Scorer,
     /// Of what stands in the log: most of it repeats to the letter, and need not be taken apart.
-    cache: Cache<Option<Ppm>>,
+    cache: Cache<Option<Seen>>,
     local: Vec<String>,
+    seen: Vec<Option<Seen>>,
     scores: Vec<Option<Ppm>>,
+}
+
+/// What is known of a text that is a name.
+#[derive(Clone)]
+struct Seen {
+    score: Ppm,
+    /// The registered domain, of odd names; and whether the text is no more than that.
+    odd: Option<(Arc<str>, bool)>,
 }
 
 /// A name of a batch that is not known by the letter.
@@ -35,11 +47,11 @@ impl Names {
     /// Without a model: the stage is not built then (`wiring`).
     pub(super) fn new(settings: &Settings, models: &Models) -> Self {
         let Some(scorer) = models.scorer(&DGA) else { panic!("dga without its model") };
-        let local = settings.list("local").iter();
         Self {
             scorer,
             cache: Cache::new(models.cache()),
-            local: local.map(|name| name.trim_matches('.').to_ascii_lowercase()).collect(),
+            local: settings.list("local").iter().map(|name| local(name)).collect(),
+            seen: Vec::new(),
             scores: Vec::new(),
         }
     }
@@ -51,15 +63,15 @@ impl Names {
         })
     }
 
-    /// The scores of the rows of a batch.
-    fn score(&mut self, batch: &Batch) {
-        self.scores.clear();
-        self.scores.resize(batch.rows(), None);
+    /// What is to be said of the rows of a batch.
+    fn look(&mut self, batch: &Batch) {
+        self.seen.clear();
+        self.seen.resize(batch.rows(), None);
         let mut new = Vec::new();
         for row in 0..batch.rows() {
             let Some(text) = text(batch, row) else { continue };
-            if let Some(score) = self.cache.get(&text) {
-                self.scores[row] = score;
+            if let Some(seen) = self.cache.get(&text) {
+                self.seen[row] = seen;
                 continue;
             }
             match Name::parse(&text) {
@@ -74,15 +86,29 @@ impl Names {
             |new| new.name.registered().as_bytes(),
             |new, matrix| push(&new.name, matrix),
         );
-        for (new, score) in new.iter().zip(scores) {
-            self.scores[new.row] = Some(score);
-            self.cache.set(&new.text, Some(score));
+        for (New { row, text, name }, score) in new.iter().zip(scores) {
+            let odd = (score.get() >= FLOOR / 10).then(|| {
+                let (whole, registered) = (name.as_str(), name.registered());
+                (registered.into(), matches!(whole.strip_suffix(registered), Some("" | "www.")))
+            });
+            self.seen[*row] = Some(Seen { score, odd });
+            self.cache.set(text, self.seen[*row].clone());
         }
+        self.scores.clear();
+        self.scores.extend(self.seen.iter().map(|seen| seen.as_ref().map(|seen| seen.score)));
     }
 }
 
+/// A domain of ours as names are written.
+fn local(name: &str) -> String {
+    let name = name.trim_start_matches('*').trim_matches('.');
+    // A single label is no name that could be scored, and a domain of ours all the same.
+    Name::parse(name.as_bytes())
+        .map_or_else(|_| name.to_ascii_lowercase(), |name| name.as_str().to_owned())
+}
+
 /// The name that a record asks for, as it stands there.
-fn text(batch: &Batch, row: usize) -> Option<std::borrow::Cow<'_, [u8]>> {
+fn text(batch: &Batch, row: usize) -> Option<Cow<'_, [u8]>> {
     match batch.log() {
         Log::Dns => batch.text(dns::QUERY, row).map(Into::into),
         Log::Http if asked_of_proxy(batch, row).is_some() => {
@@ -95,30 +121,41 @@ fn text(batch: &Batch, row: usize) -> Option<std::borrow::Cow<'_, [u8]>> {
     }
 }
 
-/// Whether the answer was that there is no such name (RFC 8020).
-fn does_not_exist(batch: &Batch, row: usize) -> bool {
-    batch.log() == Log::Dns
-        && (batch.count(dns::RCODE, row) == Some(3)
-            || batch.text(dns::RCODE_NAME, row) == Some(b"NXDOMAIN"))
+/// What a record says of its name: that it exists, that it does not (RFC 8020), or neither. A
+/// refusal, a failure or no answer says nothing.
+fn answer(batch: &Batch, row: usize) -> Option<bool> {
+    if batch.log() != Log::Dns {
+        return Some(true);
+    }
+    match (batch.count(dns::RCODE, row), batch.text(dns::RCODE_NAME, row)) {
+        (Some(0), _) | (None, Some(b"NOERROR")) => Some(true),
+        (Some(3), _) | (None, Some(b"NXDOMAIN")) => Some(false),
+        _ => None,
+    }
 }
 
 impl Fold for Names {
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas) {
         let batch = input.batch;
-        self.score(batch);
-        for row in 0..batch.rows() {
-            let Some(score) = self.scores[row] else { continue };
-            let is_missing = does_not_exist(batch, row);
-            let floor = if is_missing { FLOOR / 10 } else { FLOOR };
+        self.look(batch);
+        for (row, seen) in self.seen.iter().enumerate() {
             // A server of ours that outsiders ask is not who wants to know.
-            let Some(client) = input.parties[row].orig.filter(|_| score.get() >= floor) else {
+            let (Some(Seen { score, odd: Some((registered, is_all)) }), Some(client)) =
+                (seen, input.parties[row].orig)
+            else {
                 continue;
             };
-            let Some(Ok(name)) = text(batch, row).map(|text| Name::parse(&text)) else { continue };
-            let amounts = [1, u64::from(is_missing), u64::from(score.get())];
+            // That a name below a domain does not exist says nothing of the domain.
+            let answer = answer(batch, row).filter(|exists| *exists || *is_all);
+            let is_missing = answer == Some(false);
+            let floor = if is_missing { FLOOR / 10 } else { FLOOR };
+            if score.get() < floor {
+                continue;
+            }
+            let amounts = [u64::from(answer == Some(true)), u64::from(is_missing), 0];
             let found = CellRow::new(input, row, u64::from(score.get()), batch.ts(row));
             let at = (input.minutes[row], Entity::Host(client));
-            out.add(at, name.registered().as_bytes(), amounts, Some(found));
+            out.add(at, registered.as_bytes(), amounts, Some(found));
         }
     }
 

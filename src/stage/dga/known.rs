@@ -20,9 +20,10 @@ type Key = [u8; 8];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Name {
     first: Minute,
+    /// The day on which it was asked for last, as its first minute: so that most that are asked for
+    /// again change nothing.
     last: Minute,
-    /// Who asked for it and was told that it exists, by the low bytes of their addresses; as many
-    /// as make it popular at most.
+    /// Who asked for it and was told that it exists, by a hash; as many as make it popular at most.
     clients: Vec<[u8; 4]>,
 }
 
@@ -35,9 +36,8 @@ pub(super) struct Known {
 }
 
 fn key(name: &[u8]) -> Key {
-    let digest = hash::id(&[name]).0;
     let mut key = Key::default();
-    key.copy_from_slice(&digest[..8]);
+    key.copy_from_slice(&hash::id(&[name]).0[..8]);
     key
 }
 
@@ -51,29 +51,32 @@ impl Known {
         Self { popular, names: Recent::new(max), changed: BTreeSet::new() }
     }
 
-    /// A client asked for a name.
-    pub(super) fn note(&mut self, name: &[u8], client: Addr, minute: Minute, exists: bool) {
+    /// A name was asked for; by `client`, if that is one who asks for itself and the name exists.
+    pub(super) fn note(&mut self, name: &[u8], minute: Minute, client: Option<Addr>) {
         let key = key(name);
         let before = self.names.get(&key);
-        let recent = before.filter(|it| minute.0 - it.last.0 <= minutes(KNOWN_DAYS * DAY));
-        let mut name = recent.cloned().unwrap_or_else(|| Name {
-            first: minute,
-            last: minute,
-            clients: Vec::new(),
-        });
-        name.first = name.first.min(minute);
-        name.last = name.last.max(minute);
-        let bytes = client.to_bytes();
-        let client = [bytes[12], bytes[13], bytes[14], bytes[15]];
-        if exists && name.clients.len() < self.popular && !name.clients.contains(&client) {
-            name.clients.push(client);
-            name.clients.sort_unstable();
+        let day = minute.start().floor(DAY).minute();
+        let recent = before.filter(|it| day.0 - it.last.0 <= minutes(KNOWN_DAYS * DAY));
+        let new = || Name { first: minute, last: day, clients: Vec::new() };
+        let mut name = recent.cloned().unwrap_or_else(new);
+        name.last = name.last.max(day);
+        if let Some(client) = client {
+            let mut mark = [0; 4];
+            mark.copy_from_slice(&hash::id(&[&client.to_bytes()]).0[..4]);
+            if name.clients.len() < self.popular && !name.clients.contains(&mark) {
+                name.clients.push(mark);
+                name.clients.sort_unstable();
+            }
         }
         if before == Some(&name) {
             return;
         }
-        let last = name.last;
         self.changed.insert(key);
+        self.put(key, name);
+    }
+
+    fn put(&mut self, key: Key, name: Name) {
+        let last = name.last;
         self.changed.extend(self.names.set(key, name, last));
     }
 
@@ -92,11 +95,14 @@ impl Known {
         }
     }
 
+    pub(super) fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let key = key.try_into().map_err(|_| "not a name of dga".to_owned())?;
-        let name: Name = decode(value).map_err(|error| error.to_string())?;
-        let last = name.last;
-        self.names.set(key, name, last);
+        let name = decode(value).map_err(|error| error.to_string())?;
+        self.put(key, name);
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ pub(super) const STAGE: StageDef = StageDef {
         KeyDef {
             name: "max_clients",
             kind: Kind::Integer { min: 1, max: 10_000_000 },
-            default: Some("20000"),
+            default: Some("10000"),
             example: "",
             doc: "clients whose odd names are kept; the one that asked for none for longest goes first",
         },

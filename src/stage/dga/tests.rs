@@ -39,7 +39,8 @@ fn addr(text: &str) -> Addr {
     Addr::parse(text.as_bytes()).unwrap()
 }
 
-/// The cells of a script, by minute: lines `MINUTE CLIENT NAME PERCENT [nx]`, one query each.
+/// The cells of a script, by minute: lines `MINUTE CLIENT NAME PERCENT [nx | fails]`,
+/// one query each.
 fn cells(script: &str) -> BTreeMap<Minute, Vec<Cell>> {
     let generation = Generation([0; 16]);
     let event_prefix = generation.event_prefix("s", Log::Dns);
@@ -70,7 +71,11 @@ fn cells(script: &str) -> BTreeMap<Minute, Vec<Cell>> {
             amounts: [0; 3],
             row: None,
         });
-        let more = [1, u64::from(words.get(4) == Some(&"nx")), ppm];
+        let more = match words.get(4) {
+            Some(&"nx") => [0, 1, 0],
+            Some(&"fails") => [0, 0, 0],
+            _ => [1, 0, 0],
+        };
         crate::stage::Combine::Sum.add((&mut cell.amounts, &mut cell.row), (more, Some(row)));
     }
     found.into_iter().map(|(minute, cells)| (minute, cells.into_values().collect())).collect()

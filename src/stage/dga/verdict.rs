@@ -23,15 +23,15 @@ const SHOWN: usize = 3;
 pub(super) struct Verdict<'a> {
     pub(super) score: Ppm,
     /// The names that count, the strongest first.
-    pub(super) names: Vec<&'a Named>,
+    pub(super) names: &'a [Named],
     /// The sum of their weights.
     sum: u64,
 }
 
 impl<'a> Verdict<'a> {
-    /// Judges the names of a client that count, the strongest first.
-    pub(super) fn new(names: Vec<&'a Named>) -> Self {
-        let sum: u64 = names.iter().map(|named| named.weight()).sum();
+    /// Judges the names of a client, the strongest first.
+    pub(super) fn new(names: &'a [Named]) -> Self {
+        let sum: u64 = names.iter().map(Named::weight).sum();
         let is_enough = names.len() >= NAMES_MIN;
         let score = if is_enough { sum * ONE / (sum + HALF) } else { 0 };
         Self { score: Ppm::new(u32::try_from(score).unwrap_or(u32::MAX)), names, sum }
@@ -51,16 +51,16 @@ impl<'a> Verdict<'a> {
             let part = scorer.as_deref_mut().and_then(|scorer| hangs_on(&named.name, scorer));
             reasons.push(Reason {
                 feature: "generated_name",
-                log: named.log(),
+                log: Some(named.log()),
                 columns: columns(named),
                 observed: Observed::Text(shown(named, part.as_ref())),
                 expected: Observed::Text("a name that a person chose".to_owned()),
-                contribution: Ppm::new(share(u64::from(named.looks))),
+                contribution: Ppm::new(share(named.looks())),
             });
         }
         let others = self.names.get(SHOWN..).unwrap_or_default();
         if !others.is_empty() {
-            let looks: u64 = others.iter().map(|named| u64::from(named.looks)).sum();
+            let looks: u64 = others.iter().map(|named| named.looks()).sum();
             reasons.push(Reason {
                 feature: "more_generated_names",
                 log: None,
@@ -70,10 +70,9 @@ impl<'a> Verdict<'a> {
                 contribution: Ppm::new(share(looks)),
             });
         }
-        let missing = self.names.iter().filter(|named| named.is_missing).count();
+        let missing = self.names.iter().filter(|named| named.is_missing()).count();
         if missing > 0 {
-            let added: u64 =
-                self.names.iter().map(|named| named.weight() - u64::from(named.looks)).sum();
+            let added: u64 = self.names.iter().map(|named| named.weight() - named.looks()).sum();
             reasons.push(Reason {
                 feature: "names_that_do_not_exist",
                 log: Some(Log::Dns),
@@ -97,14 +96,16 @@ impl<'a> Verdict<'a> {
 /// The part of a name that its score hangs on most.
 fn hangs_on(name: &[u8], scorer: &mut Scorer) -> Option<Part> {
     let name = Name::parse(name).ok()?;
-    let whole = scorer.score(std::slice::from_ref(&name), |it| it.registered().as_bytes(), push);
+    let one = std::slice::from_ref(&name);
+    let whole = scorer.try_score(one, |it| it.registered().as_bytes(), push).ok()?;
     strongest(scorer, *whole.first()?, &parts(&name), |it| it.registered().as_bytes(), push)
 }
 
 /// `abcxyz.com 0.981234, does not exist, 0.120000 without "xyz"`.
 fn shown(named: &Named, part: Option<&Part>) -> String {
-    let mut text = format!("{} {}", String::from_utf8_lossy(&named.name), Ppm::new(named.looks));
-    if named.is_missing {
+    let mut text =
+        format!("{} {}", String::from_utf8_lossy(&named.name), Ppm::new(named.looks() as u32));
+    if named.is_missing() {
         text.push_str(", does not exist");
     }
     if let Some(part) = part {
@@ -116,9 +117,9 @@ fn shown(named: &Named, part: Option<&Part>) -> String {
 /// Where a name stands, in the log of the record that stands for it.
 fn columns(named: &Named) -> &'static [ColumnId] {
     match named.log() {
-        Some(Log::Http) => &[http::HOST, http::URI],
-        Some(Log::Ssl) => &[ssl::SERVER_NAME],
-        Some(Log::Quic) => &[quic::SERVER_NAME],
+        Log::Http => &[http::HOST, http::URI],
+        Log::Ssl => &[ssl::SERVER_NAME],
+        Log::Quic => &[quic::SERVER_NAME],
         _ => &[dns::QUERY],
     }
 }
