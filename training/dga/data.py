@@ -19,10 +19,11 @@ ALL = 5
 # Of what is drawn for training: benign names, and of the generated ones those that are synthetic.
 BENIGN = 0.6
 SYNTHETIC = 0.35
-# And of all that is drawn, names that providers hand out by machine.
-ASSIGNED = 0.03
+# And of all that is drawn, names that providers hand out by machine, and names of people where
+# anybody gets one: public lists have next to none of both.
+LENT = 0.05
 # A family weighs as its size to this power: 0 would be all alike, 1 as they come.
-FAMILY_POWER = 0.25
+FAMILY_POWER = 0.4
 
 
 def read(path):
@@ -92,8 +93,9 @@ class Set:
         source = synth.Source(texts, tops, found)
         names, share = synth.make(synth.MADE_OF_NAMES, source, 2000, 40, 100 + run)
         names, share = free[0] + names, np.array(free[1] + share)
-        handed_out = synth.assigned(found[:2000], 20_000, 200 + run)
-        columns = features(binary, names + handed_out, work)
+        lent = synth.assigned(found[:2000], 20_000, 200 + run)
+        lent += synth.hosted(texts, 20_000, 300 + run)
+        columns = features(binary, names + lent, work)
         weights = np.zeros(len(label))
         weights[benign] = BENIGN / len(benign)
         families, sizes = np.unique(table["family"][allowed & (table["label"] == 1)], return_counts=True)
@@ -103,10 +105,10 @@ class Set:
             each = (1 - BENIGN) * (1 - SYNTHETIC) * size**FAMILY_POWER / total
             weights[rows] = each / size
         share = np.concatenate(
-            [(1 - BENIGN) * SYNTHETIC * share, np.full(len(handed_out), ASSIGNED / len(handed_out))]
+            [(1 - BENIGN) * SYNTHETIC * share, np.full(len(lent), LENT / len(lent))]
         )
-        weights = np.concatenate([weights * (1 - ASSIGNED), share * columns[3]])
-        label = np.concatenate([np.ones(len(names)), np.zeros(len(handed_out))]).astype(np.float32)
+        weights = np.concatenate([weights * (1 - LENT), share * columns[3]])
+        label = np.concatenate([np.ones(len(names)), np.zeros(len(lent))]).astype(np.float32)
         real = [*self.columns[:3], table["label"].astype(np.float32), self.counted(run)]
         behind = [*columns[:3], label, np.zeros(len(label), np.float32)]
         joined = [np.concatenate(pair) for pair in zip(real, behind)]

@@ -10,6 +10,8 @@ ROWS = 64
 OPSET = 17
 WIDTHS = {"label": 64, "suffix": 4, "measures": model.MEASURES}
 LENGTH = model.LENGTH + 2
+# Added to what stands outside of the label: the greater of this and 0 is nothing.
+OUTSIDE = -1e6
 
 
 class Graph:
@@ -65,7 +67,7 @@ def places(g, tokens, top):
 
 
 def known(g, tables, tokens, top):
-    """As `model.known`: `[rows, tables, length]`, and the summary."""
+    """As `model.known`: each place with its neighbours, `[rows * length, 3 * tables]`; the summary."""
     inside, cells = places(g, tokens, top)
     channels, parts = [], []
     for name, (ids, mask, width) in cells.items():
@@ -80,44 +82,89 @@ def known(g, tables, tokens, top):
         parts.append(g.op("ReduceMin", g.op("Add", value, outside), axes=[1], keepdims=1))
         unknown = g.op("ReduceSum", g.op("Mul", nothing, mask), g.ints(1), keepdims=1)
         parts.append(g.op("Div", unknown, total))
-        padded = g.op("Pad", value, g.ints(0, 0, 0, LENGTH - width))
-        channels.append(g.op("Unsqueeze", padded, g.ints(1)))
-    return inside, g.op("Concat", *channels, axis=1), g.op("Concat", *parts, axis=1)
+        # One place more at both ends, for the neighbours.
+        padded = g.op("Pad", value, g.ints(0, 1, 0, LENGTH - width + 1))
+        channels.append(g.op("Unsqueeze", padded, g.ints(2)))
+    wide = g.op("Concat", *channels, axis=2)
+    near = g.op("Concat", *(g.slice(wide, at, at + LENGTH) for at in range(3)), axis=2)
+    near = g.op("Reshape", near, g.ints(ROWS * LENGTH, 3 * len(cells)))
+    return inside, near, g.op("Concat", *parts, axis=1)
 
 
-def kernel(weights, channels):
-    """Of products of shifted copies, the weights of a convolution: `[out, in, 3]`.
+def first(g, members, tokens, near):
+    """The first convolution of all members, side by side: `[rows, length, channels]`.
 
-    One channel more, which is 1 outside of the label, puts out what is there: cheaper than a product
-    with a mask.
+    Of characters it is a sum of rows of tables, one for each place near.
     """
-    out = weights.reshape(3, channels, -1).transpose(2, 1, 0)
-    outside = np.zeros((len(out), 1, 3), np.float32)
-    outside[:, :, 1] = -1e6
-    return np.concatenate([out, outside], axis=1)
+    width, tables, told, bias = model.CHARACTERS, [], [], []
+    for p in members:
+        emb, out = p["emb"].shape[1], p["w1"].shape[1]
+        weights = p["w1"].reshape(3, -1, out)
+        rows = np.zeros((3, width + 1, out), np.float32)  # the last row: before the beginning
+        rows[:, :width] = np.einsum("ce,neo->nco", p["emb"], weights[:, :emb])
+        rows[1, 0] = OUTSIDE
+        tables.append(rows)
+        told.append(weights[:, emb:].reshape(-1, out))
+        bias.append(p["b1"])
+    tables = np.concatenate(tables, axis=2)
+    nowhere = g.const(np.full((ROWS, 1), width), np.int32)
+    before = g.op("Concat", nowhere, g.slice(tokens, 0, LENGTH - 1), axis=1)
+    after = g.op("Concat", g.slice(tokens, 1, LENGTH), nowhere, axis=1)
+    parts = [
+        g.op("Gather", g.const(tables[at]), ids) for at, ids in enumerate((before, tokens, after))
+    ]
+    weights = np.concatenate(told, axis=1)
+    told = g.op("Gemm", near, g.const(weights), g.const(np.concatenate(bias)))
+    parts.append(g.op("Reshape", told, g.ints(ROWS, LENGTH, weights.shape[1])))
+    return g.op("Relu", g.op("Sum", *parts))
 
 
-def member(g, p, tokens, inside, channels, summary, suffix, measures):
-    """The logit of one network."""
-    mask = g.op("Unsqueeze", inside, g.ints(1))
-    size = g.op("ReduceSum", inside, g.ints(1), keepdims=1)
-    x = g.op("Transpose", g.op("Gather", g.const(p["emb"]), tokens), perm=[0, 2, 1])
-    x = g.op("Concat", x, channels, axis=1)
-    parts = [summary]
-    for at in ("1", "2"):
-        w = kernel(p[f"w{at}"], p[f"w{at}"].shape[0] // 3)
-        x = g.op("Concat", x, g.op("Sub", g.const(1.0), mask), axis=1)
-        x = g.op("Conv", x, g.const(w), g.const(p[f"b{at}"]), kernel_shape=[3], pads=[1, 1])
-        x = g.op("Relu", x)
-        parts.append(g.op("ReduceMax", x, axes=[2], keepdims=0))
-        parts.append(g.op("Div", g.total(x, 2), size))
-        if at == "1":
-            x = g.op("MaxPool", x, kernel_shape=[2], strides=[2])
-            mask = g.op("MaxPool", mask, kernel_shape=[2], strides=[2])
-            size = g.total(mask, 2)
-    for name, ids in zip(("suffix", "top", "kind"), suffix):
-        parts.append(g.op("Gather", g.half(p[name]), ids))
-    x = g.op("Concat", *parts, measures, axis=1)
+def second(g, p, x, outside):
+    """The second convolution, over half the places."""
+    inner, out = p["w1"].shape[1], p["w2"].shape[1]
+    half = LENGTH // 2
+    wide = g.op("Pad", x, g.ints(0, 1, 0, 0, 1, 0))
+    near = [g.slice(wide, at, at + half) for at in range(3)]
+    near = g.op("Concat", *near, outside, axis=2)
+    near = g.op("Reshape", near, g.ints(ROWS * half, 3 * inner + 1))
+    weights = np.concatenate([p["w2"], np.full((1, out), OUTSIDE, np.float32)])
+    y = g.op("Relu", g.op("Gemm", near, g.const(weights), g.const(p["b2"])))
+    return g.op("Reshape", y, g.ints(ROWS, half, out))
+
+
+def convolved(g, members, tokens, inside, near):
+    """Of each member, the greatest and the mean of both convolutions."""
+    half = LENGTH // 2
+    mask = g.op("ReduceMax", g.op("Reshape", inside, g.ints(ROWS, half, 2)), axes=[2], keepdims=1)
+    size, half_size = g.op("ReduceSum", inside, g.ints(1), keepdims=1), g.total(mask, 1)
+    outside = g.op("Sub", g.const(1.0), mask)
+    x = first(g, members, tokens, near)
+    widths = [p["w1"].shape[1] for p in members]
+    halved = g.op("Reshape", x, g.ints(ROWS * half, 2, sum(widths)))
+    halved = g.op("ReduceMax", halved, axes=[1], keepdims=0)
+    halved = g.op("Reshape", halved, g.ints(ROWS, half, sum(widths)))
+    top = g.op("ReduceMax", halved, axes=[1], keepdims=0)
+    mean = g.op("Div", g.total(x, 1), size)
+    out, start = [], 0
+    for p, width in zip(members, widths):
+        end = start + width
+        y = second(g, p, g.slice(halved, start, end, axis=2), outside)
+        out.append([
+            g.slice(top, start, end),
+            g.slice(mean, start, end),
+            g.op("ReduceMax", y, axes=[1], keepdims=0),
+            g.op("Div", g.total(y, 1), half_size),
+        ])
+        start = end
+    return out
+
+
+def logit(g, p, parts, suffix):
+    """The logit of one member."""
+    place = [
+        g.op("Gather", g.half(p[name]), ids) for name, ids in zip(("suffix", "top", "kind"), suffix)
+    ]
+    x = g.op("Concat", *parts, *place, "measures", axis=1)
     x = g.op("Relu", g.op("Gemm", x, g.const(p["wh"]), g.const(p["bh"])))
     return g.op("Gemm", x, g.const(p["wl"]), g.const(p["bl"]))
 
@@ -129,11 +176,12 @@ def build(members, tables, slope, offset):
     end = g.const(np.zeros((ROWS, 1)), np.int32)
     tokens = g.op("Concat", begin, g.slice("label", 0, model.LENGTH), end, axis=1)
     ids = [g.op("Squeeze", g.slice("suffix", at, at + 1), g.ints(1)) for at in range(3)]
-    inside, channels, summary = known(g, tables, tokens, g.slice("suffix", 1, 2))
-    logits = [member(g, p, tokens, inside, channels, summary, ids, "measures") for p in members]
+    inside, near, summary = known(g, tables, tokens, g.slice("suffix", 1, 2))
+    seen = convolved(g, members, tokens, inside, near)
+    logits = [logit(g, p, [summary, *parts], ids) for p, parts in zip(members, seen)]
     total = logits[0] if len(logits) == 1 else g.op("Sum", *logits)
-    logit = g.op("Add", g.op("Mul", total, g.const(slope / len(members))), g.const(offset))
-    g.nodes.append(helper.make_node("Sigmoid", [logit], ["column"]))
+    line = g.op("Add", g.op("Mul", total, g.const(slope / len(members))), g.const(offset))
+    g.nodes.append(helper.make_node("Sigmoid", [line], ["column"]))
     g.weights.append(numpy_helper.from_array(np.array([ROWS], np.int64), "rows"))
     g.nodes.append(helper.make_node("Reshape", ["column", "rows"], ["probability"]))
     kinds = {"label": TensorProto.INT32, "suffix": TensorProto.INT32, "measures": TensorProto.FLOAT}

@@ -127,18 +127,29 @@ def toml(sha256, threshold, result, args):
     return "\n".join(lines) + "\n"
 
 
-def fold_models(args, kept, line, threshold):
-    """Each fold's model in a directory of its own, for trials with families it never saw."""
+def left_out(args, names, kept, line):
+    """Each fold's model in a directory of its own, and what it says of the rows that it left out."""
+    scores = []
     for run in range(data.FOLDS):
         directory = args.work / f"fold-{run}"
         directory.mkdir(exist_ok=True)
-        write_model(directory / "dga.onnx", kept[run], *line)
+        served = write_model(directory / "dga.onnx", kept[run], *line)
+        rows = kept[run]["rows"]
+        scores.append(export.score(served, [column[rows] for column in names.columns[:3]]))
+    return np.concatenate(scores)
+
+
+def describe_folds(args, text):
+    """A models.toml beside each fold's model, for trials with families that it never saw."""
+    for run in range(data.FOLDS):
+        directory = args.work / f"fold-{run}"
+        lines = [f"# Trained without fold {run}; the figures are those of all folds.", *text.splitlines()]
         sha256 = hashlib.sha256((directory / "dga.onnx").read_bytes()).hexdigest()
-        text = (args.out / "models.toml").read_text()
-        old = next(row for row in text.splitlines() if row.startswith("sha256 = "))
-        text = text.replace(old, f'sha256 = "{sha256}"', 1)
-        text = text.replace(f'version = "{VERSION}"', f'version = "{VERSION}-without-fold-{run}"')
-        (directory / "models.toml").write_text(text)
+        at = next(at for at, line in enumerate(lines) if line.startswith("sha256 = "))
+        lines[at] = f'sha256 = "{sha256}"'
+        at = next(at for at, line in enumerate(lines) if line.startswith("version = "))
+        lines[at] = f'version = "{VERSION}-without-fold-{run}"'
+        (directory / "models.toml").write_text("\n".join(lines) + "\n")
 
 
 def write(args, names, kept):
@@ -148,18 +159,17 @@ def write(args, names, kept):
     rows = np.concatenate([kept[run]["rows"] for run in range(data.FOLDS)])
     logits = np.concatenate([kept[run]["logits"] for run in range(data.FOLDS)])
     line = calibrate(logits, table, rows)
-    scores = 1 / (1 + np.exp(-(line[0] * logits + line[1])))
-    families, limits = evaluate.by_family(logits, table, rows)
+    scores = left_out(args, names, kept, line)
+    families, limits = evaluate.by_family(scores, table, rows)
     served = write_model(args.out / "dga.onnx", kept[data.ALL], *line)
     found, asked = real_names(served, args)
     threshold = threshold_on(found, asked)
     for family, row in families.items():
-        chosen = table["family"][rows] == family
-        row["over"] = float((scores[chosen] >= threshold).mean())
+        row["over"] = float((scores[table["family"][rows] == family] >= threshold).mean())
     result = {
         "table": evaluate.table(families),
         "families": families,
-        "limits": [float(1 / (1 + np.exp(-(line[0] * limit + line[1])))) for limit in limits],
+        "limits": [float(limit) for limit in limits],
         "threshold": threshold,
         "line": line,
         "sources": sources(scores, table, rows, threshold),
@@ -178,9 +188,10 @@ def write(args, names, kept):
         "seconds": [kept[run]["seconds"].tolist() for run in sorted(kept)],
     }
     sha256 = hashlib.sha256((args.out / "dga.onnx").read_bytes()).hexdigest()
-    (args.out / "models.toml").write_text(toml(sha256, threshold, result, args))
+    text = toml(sha256, threshold, result, args)
+    (args.out / "models.toml").write_text(text)
+    describe_folds(args, text)
     (args.work / "result.json").write_text(json.dumps(result, indent=1))
-    fold_models(args, kept, line, threshold)
     np.savez_compressed(args.work / "left-out.npz", rows=rows, scores=scores)
     card.write(args.out, result, scores, table, rows, PRIOR, VERSION)
     for part, row in result["table"].items():

@@ -112,12 +112,17 @@ def count(chars, top):
     return tables
 
 
+def told_as(names):
+    """Of a number of names, what the network is told; in steps that a byte has room for."""
+    return jnp.round(16 * jnp.log2(1 + jnp.maximum(names, 0))) / 128
+
+
 def known(tables, tokens, top, own):
     """How well known the n-gram at each character is, and what is told of all."""
     channels, parts = [], []
     for name, (ids, inside) in places(jnp, tokens, top).items():
         names = tables[name][ids].astype(jnp.float32) - own[:, None]
-        value = jnp.where((names >= 2) & inside, jnp.log2(1 + names) / 8, 0)
+        value = jnp.where((names >= 2) & inside, told_as(names), 0)
         inside = inside.astype(jnp.float32)
         total = jnp.maximum(jnp.sum(inside, 1), 1)
         parts.append(jnp.sum(value, 1) / total)

@@ -18,9 +18,12 @@ website space live life shop icu vip fun work win bid loan click link name pro m
 nu cx la ch de pl fr it nl be se jp uk br am im sc mn ms hk tw ki nf st pm re tf wf yt space store
 rocks tech host press today rest bar""".split()
 DYNAMIC = """duckdns.org ddns.net dyndns.org no-ip.org no-ip.biz mooo.com hopto.org zapto.org sytes.net
-servebeer.com myftp.org redirectme.net dynserv.com yi.org 3utilities.com bounceme.net gotdns.ch
-chickenkiller.com strangled.net co.cc github.io herokuapp.com web.app pages.dev workers.dev
-blogspot.com ngrok.io serveo.net dnsalias.com ddnsking.com onthewifi.com""".split()
+servebeer.com myftp.org myftp.biz redirectme.net dynserv.com yi.org 3utilities.com bounceme.net
+gotdns.ch chickenkiller.com strangled.net co.cc dnsalias.com ddnsking.com onthewifi.com""".split()
+# Names under which people choose a label for a page or a program of theirs.
+HOSTED = """github.io gitlab.io herokuapp.com netlify.app vercel.app web.app firebaseapp.com pages.dev
+workers.dev blogspot.com azurewebsites.net appspot.com myshopify.com wixsite.com webflow.io onrender.com
+fly.dev ngrok.io readthedocs.io wpengine.com hatenablog.com lhr.life""".split()
 
 
 class Source:
@@ -303,3 +306,9 @@ def assigned(words, count, seed):
         )
         out.append(f"{text}.{suffix.format(region=rng.choice(_REGIONS))}")
     return out
+
+
+def hosted(labels, count, seed):
+    """Labels that people chose, under names where anybody may: benign there as elsewhere."""
+    rng = random.Random(seed)
+    return [f"{rng.choice(labels)}.{rng.choice(rng.choice((HOSTED, DYNAMIC)))}" for _ in range(count)]
