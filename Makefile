@@ -11,6 +11,9 @@
 #                              stops them
 #   make bench                 the tables of docs/benchmarks.md
 #   make evaluate              what is found in logs of which the truth is known
+#   make train DETECTOR=dga    train a model anew, from DATA=../shared/data, into onnx/
+#                              (training/README.md)
+#   make compare DETECTOR=dga  the table of other kinds of models in training/README.md
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 #   make fuzz-long MINUTES=60  every fuzz target for that time, and a line each in docs/fuzzing.md;
 #                              JOBS=2 runs two at once, FUZZ_TARGETS="gz state" only these
@@ -22,13 +25,16 @@ SECONDS ?= 60
 SEED ?= 1
 MINUTES ?= 10
 JOBS ?= 1
+DETECTOR ?= dga
+DATA ?= ../shared/data
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET)/release/zeek-ueba
 VENV := $(TARGET)/tools/python
+TRAINING := $(TARGET)/tools/training
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate clean need
+.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate train compare trainable clean need
 
 all: build
 
@@ -158,6 +164,34 @@ bench-small: need onnxruntime
 # Ends with an error where anything is missed, or found that is not there.
 evaluate: need onnxruntime
 	$(CARGO) bench --quiet --locked --bench evaluate
+
+# Finished folds are kept below target/training and are not trained again.
+TRAIN = cd training && PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+  "$(abspath $(TRAINING))/bin/python" -m
+
+train: build $(TRAINING)/complete trainable
+	$(TRAIN) $(DETECTOR) $(TRAIN_FROM) --out "$(abspath onnx)"
+
+compare: build $(TRAINING)/complete trainable
+	$(TRAIN) $(DETECTOR).compare $(TRAIN_FROM)
+
+TRAIN_FROM = --data "$(abspath $(DATA))" --binary "$(abspath $(BINARY))" \
+  --work "$(abspath $(TARGET))/training/$(DETECTOR)"
+
+trainable:
+	@[ -f "training/$(DETECTOR)/__main__.py" ] || { \
+	  echo "no detector $(DETECTOR) is trained here; there is: dga"; exit 2; }
+	@[ -f "$(DATA)/$(DETECTOR).csv.gz" ] || { \
+	  echo "$(DATA)/$(DETECTOR).csv.gz is not there: say where the data is with DATA=DIR"; exit 2; }
+
+$(TRAINING)/complete: training/requirements.txt
+	@python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "python3 (3.11 or later) with venv is missing: apt-get install python3-venv"; exit 1; }
+	rm -rf $(TRAINING)
+	python3 -m venv $(TRAINING)
+	$(TRAINING)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+	  --only-binary :all: --require-hashes -r training/requirements.txt
+	touch $@
 
 clean:
 	$(CARGO) clean

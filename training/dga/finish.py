@@ -1,0 +1,199 @@
+"""From trained networks to what is shipped: calibration, threshold, figures, ONNX, models.toml."""
+
+import hashlib
+import json
+
+import numpy as np
+import onnxruntime
+
+from . import card, data, evaluate, export, model, real
+
+VERSION = "2026.11.1"
+# Of a hundred registered domains on a network that are not popular, one is taken to be generated:
+# what a probability means, and nothing that a threshold set on real logs depends on.
+PRIOR = 0.01
+# Distinct names of real logs above the threshold: one in so many at most.
+REAL_NAMES_PER_ALARM = 2000
+
+
+def calibrate(logits, table, rows):
+    """Platt's line on rows that were left out, families alike, at `PRIOR`."""
+    label, family = table["label"][rows], table["family"][rows]
+    weights = np.zeros(len(rows))
+    weights[label == 0] = (1 - PRIOR) / np.sum(label == 0)
+    names, sizes = np.unique(family[label == 1], return_counts=True)
+    for name, size in zip(names, sizes):
+        weights[family == name] = PRIOR / len(names) / size
+    line = np.array([1.0, np.log(PRIOR)])
+    x = np.stack([logits.astype(float), np.ones(len(logits))], 1)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ line))
+        gradient = x.T @ (weights * (p - label))
+        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x
+        line -= np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
+    return float(line[0]), float(line[1])
+
+
+def networks(kept):
+    tables = {name: kept[f"t_{name}"] for name in model.KNOWN}
+    members = sorted({int(key.split("_")[0]) for key in kept.files if key[0].isdigit()})
+    return [
+        {key.split("_", 1)[1]: kept[key] for key in kept.files if key.startswith(f"{at}_")}
+        for at in members
+    ], tables
+
+
+def session(path):
+    """As it is served: one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def write_model(path, kept, slope, offset):
+    members, tables = networks(kept)
+    path.write_bytes(export.build(members, tables, slope, offset).SerializeToString())
+    return session(path)
+
+
+def real_names(served, args):
+    """Names of real logs with their probabilities, highest first, and how many cannot be scored."""
+    asked = real.read(args.data / "zeek")
+    *columns, usable = data.features(args.binary, list(asked), args.work)
+    scores = export.score(served, columns)
+    rows = [(float(scores[at]), name) for at, name in enumerate(asked) if usable[at]]
+    return sorted(rows, reverse=True), len(asked)
+
+
+def threshold_on(names, total):
+    """The lowest threshold in thousandths that keeps the promise on real names."""
+    allowed = total // REAL_NAMES_PER_ALARM
+    return (int(names[allowed][0] * 1000) + 1) / 1000
+
+
+def sources(scores, table, rows, threshold):
+    """Of each benign source, the share at or above the threshold."""
+    out = {}
+    for source in np.unique(table["source"][table["label"] == 0]):
+        chosen = (table["source"][rows] == source) & (table["label"][rows] == 0)
+        over = scores[chosen] >= threshold
+        out[str(source)] = {"rows": int(chosen.sum()), "over": float(over.mean())}
+    chosen = table["label"][rows] == 0
+    out["all"] = {"rows": int(chosen.sum()), "over": float((scores[chosen] >= threshold).mean())}
+    return out
+
+
+def toml(sha256, threshold, result, args):
+    """The table of models.toml."""
+    kinds = {"label": "i32", "suffix": "i32", "measures": "f32"}
+    inputs = ", ".join(
+        f'{{ name = "{name}", element = "{kinds[name]}", width = {width} }}'
+        for name, width in export.WIDTHS.items()
+    )
+    rows = result["rows"]
+    lines = [
+        "# Written by training/: what each model is, and what has to be as it was trained.",
+        "",
+        "[dga]",
+        'file = "dga.onnx"',
+        f'sha256 = "{sha256}"',
+        f'version = "{VERSION}"',
+        f"opset = {export.OPSET}",
+        "features = 1",
+        f"inputs = [{inputs}]",
+        f"threshold = {threshold:.3f}",
+        f"prior = {PRIOR}",
+        "",
+        "[dga.data]",
+        f'sha256 = "{hashlib.sha256((args.data / "dga.csv.gz").read_bytes()).hexdigest()}"',
+        f"generated = {rows['generated']}",
+        f"families = {rows['families']}",
+        f"benign = {rows['benign']}",
+        'licence = "facts from public lists; algorithms re-implemented under MIT and GPL-2; see dga.md"',
+        "",
+        "[dga.metrics]",
+        'protocol = "leave-family-out, five folds"',
+    ]
+    for part, row in result["table"].items():
+        name = part.replace(" ", "_")
+        auc, pooled2, macro2, pooled3, macro3 = row["figures"]
+        lines.append(
+            f"{name} = {{ auc = {auc:.4f}, tpr_1e-2 = {pooled2:.3f}, tpr_1e-2_macro = {macro2:.3f}, "
+            f"tpr_1e-3 = {pooled3:.3f}, tpr_1e-3_macro = {macro3:.3f} }}"
+        )
+    lines.append(f"false_alarms = {result['sources']['all']['over']:.6f}")
+    lines.append(f"real_names = {result['real']['names']}")
+    lines.append(f"real_names_over = {len(result['real']['over'])}")
+    return "\n".join(lines) + "\n"
+
+
+def left_out(args, names, kept, line):
+    """Each fold's model in a directory of its own, and what it says of the rows that it left out."""
+    scores = []
+    for run in range(data.FOLDS):
+        directory = args.work / f"fold-{run}"
+        directory.mkdir(exist_ok=True)
+        served = write_model(directory / "dga.onnx", kept[run], *line)
+        rows = kept[run]["rows"]
+        scores.append(export.score(served, [column[rows] for column in names.columns[:3]]))
+    return np.concatenate(scores)
+
+
+def describe_folds(args, text):
+    """A models.toml beside each fold's model, for trials with families that it never saw."""
+    for run in range(data.FOLDS):
+        directory = args.work / f"fold-{run}"
+        lines = [f"# Trained without fold {run}; the figures are those of all folds.", *text.splitlines()]
+        sha256 = hashlib.sha256((directory / "dga.onnx").read_bytes()).hexdigest()
+        at = next(at for at, line in enumerate(lines) if line.startswith("sha256 = "))
+        lines[at] = f'sha256 = "{sha256}"'
+        at = next(at for at, line in enumerate(lines) if line.startswith("version = "))
+        lines[at] = f'version = "{VERSION}-without-fold-{run}"'
+        (directory / "models.toml").write_text("\n".join(lines) + "\n")
+
+
+def write(args, names, kept):
+    """All that `training/` makes."""
+    args.out.mkdir(exist_ok=True)
+    table = names.table
+    rows = np.concatenate([kept[run]["rows"] for run in range(data.FOLDS)])
+    logits = np.concatenate([kept[run]["logits"] for run in range(data.FOLDS)])
+    line = calibrate(logits, table, rows)
+    scores = left_out(args, names, kept, line)
+    families, limits = evaluate.by_family(scores, table, rows)
+    served = write_model(args.out / "dga.onnx", kept[data.ALL], *line)
+    found, asked = real_names(served, args)
+    threshold = threshold_on(found, asked)
+    for family, row in families.items():
+        row["over"] = float((scores[table["family"][rows] == family] >= threshold).mean())
+    result = {
+        "table": evaluate.table(families),
+        "families": families,
+        "limits": [float(limit) for limit in limits],
+        "threshold": threshold,
+        "line": line,
+        "sources": sources(scores, table, rows, threshold),
+        "real": {
+            "names": asked,
+            "usable": len(found),
+            "over": [row for row in found if row[0] >= threshold],
+            "highest": found[:25],
+        },
+        "rows": {
+            "generated": int((table["label"] == 1).sum()),
+            "families": len(families),
+            "benign": int((table["label"] == 0).sum()),
+            "left_out": int(len(table["label"]) - len(rows)),
+        },
+        "seconds": [kept[run]["seconds"].tolist() for run in sorted(kept)],
+    }
+    sha256 = hashlib.sha256((args.out / "dga.onnx").read_bytes()).hexdigest()
+    text = toml(sha256, threshold, result, args)
+    (args.out / "models.toml").write_text(text)
+    describe_folds(args, text)
+    (args.work / "result.json").write_text(json.dumps(result, indent=1))
+    np.savez_compressed(args.work / "left-out.npz", rows=rows, scores=scores)
+    card.write(args.out, result, scores, table, rows, PRIOR, VERSION)
+    for part, row in result["table"].items():
+        auc, *found = row["figures"]
+        print(part, f"{auc:.4f}", *(f"{share:.3f}" for share in found), flush=True)
