@@ -7,6 +7,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from . import synth
+
 INK = {"all": "#222222", "not dictionary": "#1f6f8b", "dictionary": "#c8553d"}
 
 
@@ -117,11 +119,11 @@ def write(out, result, scores, table, rows, prior, version):
     roc(out / "dga-roc.png", scores, table, rows)
     calibration(out / "dga-calibration.png", scores, table, rows, prior)
     words = (out.parent / "training" / "card.md").read_text(encoding="utf-8")
-    fold = np.unique(table["fold"][rows])
     values = {
         "version": version,
         "threshold": f"{result['threshold']:.3f}",
         "prior": f"{prior:g}",
+        "prior_words": f"{round(1 / prior):,}",
         "protocol": protocol(result),
         "families": families(result),
         "sources": sources(result),
@@ -129,11 +131,13 @@ def write(out, result, scores, table, rows, prior, version):
         "real_names": f"{result['real']['names']:,}",
         "real_usable": f"{result['real']['usable']:,}",
         "real_over": str(len(result["real"]["over"])),
+        "real_verb": "is" if len(result["real"]["over"]) == 1 else "are",
         "generated": f"{result['rows']['generated']:,}",
         "family_count": str(result["rows"]["families"]),
         "benign": f"{result['rows']['benign']:,}",
         "left_out": str(result["rows"]["left_out"]),
-        "folds": str(len(fold)),
+        "kinds": str(len(synth.FREE) + len(synth.MADE_OF_NAMES)),
+        "members": str(result["members"]),
     }
     for name, value in values.items():
         words = words.replace("{{" + name + "}}", value)

@@ -16,7 +16,9 @@ CONSONANTS = "".join(sorted(set(LETTERS) - set(VOWELS)))
 TOPS = """com net org info biz ru cn us eu co in tk ml ga cf gq cc ws me pw top xyz club online site
 website space live life shop icu vip fun work win bid loan click link name pro mobi asia tv su kz to
 nu cx la ch de pl fr it nl be se jp uk br am im sc mn ms hk tw ki nf st pm re tf wf yt space store
-rocks tech host press today rest bar""".split()
+rocks tech host press today rest bar
+co.uk org.uk com.br com.cn net.cn com.au co.in co.jp co.za co.kr co.nz com.tw com.tr com.mx com.ar com.ua
+com.pl com.vn com.hk com.sg com.my co.id co.il com.co com.ru""".split()
 DYNAMIC = """duckdns.org ddns.net dyndns.org no-ip.org no-ip.biz mooo.com hopto.org zapto.org sytes.net
 servebeer.com myftp.org myftp.biz redirectme.net dynserv.com yi.org 3utilities.com bounceme.net
 gotdns.ch chickenkiller.com strangled.net co.cc dnsalias.com ddnsking.com onthewifi.com""".split()
