@@ -8,7 +8,7 @@
 //! deploy/dev/services.sh with cargo bench --bench live -- outage ROWS
 //!                                            both sinks away while so many records come, then back
 //! deploy/dev/services.sh with cargo bench --bench live -- isolated
-//!                                            one sink away for half a minute under load
+//!                                            one sink away for a minute under load
 //! ```
 //!
 //! The daemon is the program as users have it, in a process of its own; this one writes the logs, and
@@ -890,7 +890,7 @@ fn isolated() {
     for (what, is_open) in [("there", true), ("away", false), ("back", true)] {
         servers.search.set(is_open);
         let (before, sum) = histogram(&place);
-        paced(30.0, Duration::from_millis(10), |_| {
+        paced(60.0, Duration::from_millis(10), |_| {
             let mut text = String::new();
             for _ in 0..20 {
                 conn(next, 5000, unix_now(), &mut text);

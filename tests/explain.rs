@@ -488,6 +488,7 @@ fn a_state_explains_what_was_no_alert() {
         }
     }
     // The alerts are those that were written, and of an id there is one finding.
+    let (mut kept, mut forgotten) = (0, 0);
     for alert in run.alerts() {
         let id = alert["event"]["id"].as_str().unwrap();
         let json = by_state(id);
@@ -500,7 +501,16 @@ fn a_state_explains_what_was_no_alert() {
             assert!(!found.is_empty(), "{json}");
             continue;
         }
-        assert_eq!((&json["kind"], found.len()), (&json!("alert"), 1), "{id}");
+        assert_eq!(json["kind"], "alert", "{id}");
+        let entity = alert["ueba"]["entity"].as_str().unwrap();
+        if !findings(&by_state(entity)).iter().any(|it| it["id"] == id) {
+            // Of more than are said of an entity, or kept of it, what there is.
+            assert!((1..=5).contains(&found.len()), "{id}");
+            forgotten += 1;
+            continue;
+        }
+        kept += 1;
+        assert_eq!(found.len(), 1, "{id}");
         assert_eq!(found[0]["alert"], true);
         for name in ["reasons", "score", "window"] {
             assert_eq!(found[0][name], alert["ueba"][name]);
@@ -510,6 +520,7 @@ fn a_state_explains_what_was_no_alert() {
         assert_eq!(json["kind"], "event");
         assert!(findings(&json).iter().any(|finding| finding["id"] == id), "{event}");
     }
+    assert!(kept > 5, "{kept} kept, {forgotten} not");
     let told: Vec<Value> = run.alerts().iter().map(|it| it["event"]["id"].clone()).collect();
     for finding in &all {
         let kind = if finding["alert"] == true { "alert" } else { "finding" };

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::common::{Place, Run, header};
+
 const BINARY: &str = env!("CARGO_BIN_EXE_zeek-ueba");
 
 /// Standard output, standard error and the exit code of a command with this input.
@@ -56,7 +58,7 @@ fn edit(place: &TempDir, from: &str, to: &str) {
     let path = place.path().join("models.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{text}");
-    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    fs::write(&path, text.replace(from, to)).unwrap();
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn each_line_has_its_score_or_its_error_whatever_stands_beside_it() {
             }
         }
     }
-    let by_name = |at: usize| alone[at]["score"].as_f64().unwrap();
+    let by_name = |at: usize| alone[at]["score"].to_string();
     assert_eq!(by_name(0), by_name(1));
     assert_eq!(by_name(0), by_name(2));
     assert_eq!(by_name(4), by_name(6), "punycode is the same name");
@@ -163,7 +165,7 @@ fn a_model_that_is_not_the_one_of_the_list_is_refused_with_what_mends_it() {
         ("width = ", "width = 1", "lists the inputs"),
         ("features = ", "features = 9", "it wants features 9"),
         ("file = \"dga.onnx\"", "file = \"../dga.onnx\"", "not the name of a file"),
-        ("[dga]", "[agd]", "no model of dga"),
+        ("[dga", "[agd", "no model of dga"),
         ("[dga]", "[dga", "models.toml: "),
         ("threshold = ", "treshold = ", "unknown field"),
     ] {
@@ -175,36 +177,178 @@ fn a_model_that_is_not_the_one_of_the_list_is_refused_with_what_mends_it() {
     refused(&empty, "models.toml: ", &["check"], 78);
 }
 
+/// A program beside which there is nothing.
+fn lonely() -> (TempDir, std::path::PathBuf) {
+    let place = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let program = place.path().join("zeek-ueba");
+    fs::hard_link(BINARY, &program).unwrap();
+    (place, program)
+}
+
 #[test]
-fn without_the_library_everything_else_runs_and_says_so() {
-    let place = TempDir::new().unwrap();
-    let (library, out) = (place.path().join("none.so"), place.path().join("out"));
-    let set = format!("model.library={:?}", library.display().to_string());
-    let log = "{\"ts\":1700000000.0,\"uid\":\"C1\",\"id.orig_h\":\"10.0.0.5\",\"id.orig_p\":5,\
-        \"id.resp_h\":\"10.0.0.1\",\"id.resp_p\":53,\"proto\":\"udp\",\"trans_id\":1,\
-        \"query\":\"xkqzvwpbnrtjh.biz\",\"rcode\":3,\"rcode_name\":\"NXDOMAIN\"}\n";
-    fs::write(place.path().join("dns.log"), log).unwrap();
-    let source = place.path().join("dns.log").display().to_string();
-    let replay = |set: &[&str], out: &Path| {
-        let out = out.display().to_string();
-        let (_, err, code) = run(&[&["replay", "-o", &out, &source], set].concat(), b"");
-        assert_eq!(code, Some(0), "{err}");
-        (fs::read_to_string(format!("{out}/events.ndjson")).unwrap(), err)
+fn without_library_or_models_everything_else_runs_and_says_so() {
+    let (place, program) = lonely();
+    let run = |args: &[&str]| {
+        let output = Command::new(&program).args(args).stdin(Stdio::null()).output().unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.code())
     };
-    let (events, err) = replay(&["--set", &set], &out);
-    assert!(err.contains("stages are off") && err.contains("dga"), "{err}");
-    assert!(err.contains("make onnxruntime"), "{err}");
-    assert!(events.contains("\"scores\":{}"), "{events}");
-    let (_, err, code) = run(&["score", "dga", "--set", &set], b"a.com\n");
-    assert_eq!(code, Some(69), "{err}");
-    // What is no library at all is as good as none, and says so.
-    fs::write(&library, b"not a library").unwrap();
-    let (_, err, code) = run(&["score", "dga", "--set", &set], b"a.com\n");
-    assert_eq!(code, Some(69), "{err}");
-    let (events, err) = replay(&[], &place.path().join("with"));
-    assert!(!err.contains("stages are off"), "{err}");
-    assert!(events.contains("\"scores\":{\"dga\":0."), "{events}");
-    let (_, err, code) = run(&["check", "--set", &set], b"");
-    assert_eq!(code, Some(0), "{err}");
-    assert!(err.contains("stages are off"), "{err}");
+    let source = place.path().join("dns.log");
+    fs::write(&source, asked("10.0.0.5", 40, "xkqz", "biz")).unwrap();
+    let source = source.display().to_string();
+    let replay = |name: &str| {
+        let out = place.path().join(name);
+        let (err, code) = run(&["replay", "-o", &out.display().to_string(), &source]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(err.contains("stages are off") && err.contains("stages=\"dga\""), "{err}");
+        assert!(err.contains("make build"), "{err}");
+        let events = fs::read_to_string(out.join("events.ndjson")).unwrap();
+        assert_eq!(events.matches("\"scores\":{}").count(), 40, "{events}");
+    };
+    replay("without-both");
+    let (err, code) = run(&["check"]);
+    assert!(code == Some(0) && err.contains("stages are off"), "{err}");
+    let (err, code) = run(&["score", "dga"]);
+    assert!(code == Some(69) && err.contains("ONNX Runtime"), "{err}");
+    let library = Path::new(BINARY).parent().unwrap().join("libonnxruntime.so");
+    std::os::unix::fs::symlink(library, place.path().join("libonnxruntime.so")).unwrap();
+    replay("without-models");
+    let (err, code) = run(&["score", "dga"]);
+    assert!(code == Some(69) && err.contains("no models"), "{err}");
+}
+
+/// What is named, or there, and is no library is a mistake and no absence.
+#[test]
+fn what_is_no_library_is_refused() {
+    let (place, program) = lonely();
+    let none = format!("model.library={:?}", place.path().join("none.so").display().to_string());
+    for (args, exit) in
+        [(["check", "--set", &none].as_slice(), 78), (&["score", "dga", "--set", &none], 69)]
+    {
+        let (_, err, code) = run(args, b"");
+        assert_eq!(code, Some(exit), "{err}");
+        assert!(err.contains("none.so") && err.contains("make onnxruntime"), "{err}");
+    }
+    fs::write(place.path().join("libonnxruntime.so"), b"not a library").unwrap();
+    let output = Command::new(program).arg("check").output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+}
+
+/// A dns.log in JSON of so many names that do not exist, one in half a minute.
+fn asked(client: &str, count: usize, prefix: &str, suffix: &str) -> String {
+    let line = |n: usize| {
+        let noise: String = (0..9)
+            .map(|at| char::from(b'a' + ((n * n * 7 + at * at * 5 + n * at * 11 + at) % 26) as u8))
+            .collect();
+        format!(
+            "{{\"ts\":{}.5,\"uid\":\"C{n}\",\"id.orig_h\":\"{client}\",\"id.orig_p\":5,\
+             \"id.resp_h\":\"10.0.0.1\",\"id.resp_p\":53,\"proto\":\"udp\",\"trans_id\":{n},\
+             \"query\":\"{prefix}{noise}.{suffix}\",\"rcode\":3,\"rcode_name\":\"NXDOMAIN\"}}\n",
+            1_700_000_000 + n * 30
+        )
+    };
+    (0..count).map(line).collect()
+}
+
+/// The same in TSV.
+fn as_tsv(json: &str) -> String {
+    let keys = [
+        ("ts", "time"),
+        ("uid", "string"),
+        ("id.orig_h", "addr"),
+        ("id.orig_p", "port"),
+        ("id.resp_h", "addr"),
+        ("id.resp_p", "port"),
+        ("proto", "enum"),
+        ("trans_id", "count"),
+        ("query", "string"),
+        ("rcode", "count"),
+        ("rcode_name", "string"),
+    ];
+    let [fields, types] =
+        [keys.map(|(key, _)| key), keys.map(|(_, kind)| kind)].map(|words| words.join(" "));
+    let mut log = header("dns", &fields, &types);
+    for line in json.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let cells = keys.map(|(key, _)| match &record[key] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        log.push_str(&cells.join("\t"));
+        log.push('\n');
+    }
+    log
+}
+
+#[test]
+fn a_client_that_asks_for_generated_names_is_an_alert_down_to_the_lines() {
+    let json = asked("10.0.0.5", 40, "", "biz") + &asked("10.0.0.6", 3, "q", "info");
+    let place = Place::with(&[("dns.log", json.as_bytes())]);
+    let run = place.replay(&[]).ok();
+    let alerts: Vec<Value> =
+        run.alerts().into_iter().filter(|it| it["ueba"]["detector"] == "dga").collect();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let (alert, ueba) = (&alerts[0], &alerts[0]["ueba"]);
+    assert_eq!(ueba["entity"], "host:10.0.0.5");
+    assert_eq!(alert["threat"]["technique"][0]["id"], "T1568.002");
+    let listed = fs::read_to_string("onnx/models.toml").unwrap();
+    let model = &ueba["model"];
+    assert_eq!(model["name"], "dga");
+    for key in ["version", "sha256"] {
+        let line = format!("{key} = {}", model[key]);
+        assert!(listed.contains(&line), "{line}");
+    }
+    let reasons = ueba["reasons"].as_array().unwrap();
+    let micros = |value: &Value| (value.as_f64().unwrap() * 1e6).round() as u64;
+    let sum: u64 = reasons.iter().map(|it| micros(&it["contribution"])).sum();
+    assert_eq!(sum, micros(&ueba["score"]));
+    let events = run.events();
+    let evidence = ueba["evidence"].as_array().unwrap();
+    assert!((4..=5).contains(&evidence.len()));
+    let named = reasons.iter().filter(|it| it["feature"] == "generated_name");
+    for (reason, record) in named.zip(evidence) {
+        let event = events.iter().find(|it| it["event"]["id"] == record["event_id"]).unwrap();
+        let (name, score) = (&event["zeek"]["dns"]["query"], &event["ueba"]["scores"]["dga"]);
+        let shown = reason["observed"].as_str().unwrap();
+        let begin =
+            format!("{} {:.6}, does not exist", name.as_str().unwrap(), score.as_f64().unwrap());
+        assert!(shown.starts_with(&begin), "{shown} and not {begin}");
+    }
+    // The same records in TSV, in the other order of files: the same alert.
+    let halves = as_tsv(&json);
+    let other = Place::with(&[("dns.log", halves.as_bytes())]).replay(&[]).ok();
+    let of = |run: &Run| -> Vec<Value> {
+        run.alerts().into_iter().map(|it| it["ueba"]["reasons"].clone()).collect()
+    };
+    assert_eq!(of(&other), of(&run));
+    // What is hidden of the log is hidden of the reasons.
+    let hidden = place.replay_as("hidden", &["--set", "event.redact=[\"dns.query\"]"]).ok();
+    let text = String::from_utf8(hidden.bytes("alerts.ndjson")).unwrap();
+    assert!(text.contains("[redacted]") && text.contains("\"detector\":\"dga\""), "{text}");
+    assert!(!text.contains(".biz"), "{text}");
+    // Names of ours are neither scored nor counted.
+    let ours = place.replay_as("ours", &["--set", "stage.dga.local=[\"*.biz\"]"]).ok();
+    assert!(ours.alerts().iter().all(|it| it["ueba"]["detector"] != "dga"));
+    let other =
+        ours.events().iter().filter(|it| it["ueba"]["scores"] == serde_json::json!({})).count();
+    assert_eq!(other, 40);
+}
+
+#[test]
+fn who_waits_for_an_answer_gets_it() {
+    let mut child = Command::new(BINARY)
+        .args(["score", "dga", "--no-reasons"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    for name in ["a.com", "-", "b.org"] {
+        writeln!(stdin, "{name}").unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        assert!(line.contains(name), "{line}");
+    }
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -51,6 +51,14 @@ pub struct WorkerPlan {
     pub lateness_us: i64,
 }
 
+/// The lane's half of a window stage, with its scores of the rows of a batch.
+struct Folding {
+    index: usize,
+    name: &'static str,
+    fold: Box<dyn Fold>,
+    scores: Vec<Option<Ppm>>,
+}
+
 /// Treats the records of one log.
 pub struct Worker {
     plan: WorkerPlan,
@@ -58,7 +66,7 @@ pub struct Worker {
     writer: EventWriter,
     hidden: Hidden,
     stages: Vec<(usize, &'static str, Box<dyn RecordStage>, StageOutput)>,
-    folds: Vec<(usize, &'static str, Box<dyn Fold>, Vec<Option<Ppm>>)>,
+    folds: Vec<Folding>,
     deltas: Deltas,
     noticed: Noticed,
     sides: Vec<Sides>,
@@ -101,7 +109,7 @@ impl Worker {
 
     /// Adds the lane's half of a window stage.
     pub fn add_fold(&mut self, index: usize, name: &'static str, fold: Box<dyn Fold>) {
-        self.folds.push((index, name, fold, Vec::new()));
+        self.folds.push(Folding { index, name, fold, scores: Vec::new() });
     }
 
     /// The columns that the worker itself reads of `log`.
@@ -158,7 +166,7 @@ impl Worker {
             guard.score(*index, stage.as_mut(), &input, output);
             out.spent.push((*index, begun.elapsed()));
         }
-        for (index, _, fold, scores) in &mut self.folds {
+        for Folding { index, fold, scores, .. } in &mut self.folds {
             let begun = now();
             guard.fold(*index, fold.as_mut(), &input, (&mut self.deltas, scores));
             out.spent.push((*index, begun.elapsed()));
@@ -262,7 +270,7 @@ impl Worker {
                 self.scores.push((name, score));
             }
         }
-        for (_, name, _, scores) in &self.folds {
+        for Folding { name, scores, .. } in &self.folds {
             if let Some(score) = scores.get(row).copied().flatten() {
                 self.scores.push((name, score));
             }

@@ -1,4 +1,4 @@
-//! Floor 2: what models see of an item: a row of numbers, made here for training and for serving
+//! Floor 1: what models see of an item: a row of numbers, made here for training and for serving
 //! alike. One file per detector.
 //!
 //! Nothing here is learned: tables that are fitted to data belong into the model. No ONNX, no IO,

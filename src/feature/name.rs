@@ -125,6 +125,12 @@ impl Name {
         self.text.get(self.suffix.at..).unwrap_or_default()
     }
 
+    /// Whether names below the suffix belong to customers of one firm: a CDN, a dynamic DNS.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.suffix.kind == suffix::Kind::Private
+    }
+
     /// Who keeps the suffix.
     pub(super) fn kind(&self) -> suffix::Kind {
         self.suffix.kind

@@ -47,7 +47,7 @@ impl<V: Clone> Cache<V> {
 
     /// How many it holds.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    fn held(&self) -> usize {
         self.young.len() + self.old.len()
     }
 }
@@ -63,7 +63,7 @@ mod tests {
         for n in 0..10_000_u32 {
             cache.set(&n.to_be_bytes(), Ppm::new(n));
             assert_eq!(cache.get(&0_u32.to_be_bytes()), Some(Ppm::new(0)), "{n}");
-            assert!(cache.len() <= 100);
+            assert!(cache.held() <= 100);
         }
         assert_eq!(cache.get(&9999_u32.to_be_bytes()), Some(Ppm::new(9999)));
         assert_eq!(cache.get(&1_u32.to_be_bytes()), None);

@@ -2,8 +2,8 @@
 //!
 //! A score depends on the model and the item only: every call has the same shape ([`ROWS`] rows,
 //! the last of them empty where there are fewer), one thread computes it, and what comes out is
-//! rounded once, to parts per million. Which items there are and what a score means belongs to `stage`; what
-//! a model sees of an item to `feature`.
+//! rounded once, to parts per million. Which items there are and what a score means belongs to
+//! `stage`; what a model sees of an item to `feature`.
 
 mod cache;
 mod manifest;

@@ -1,5 +1,6 @@
-//! Which part of an item its score hangs on: parts are taken out, one at a time, and what is left is
-//! scored again. Bounded, since who asks gives the parts; only for scores that are shown to somebody.
+//! Which part of an item its score hangs on: parts are taken out, one at a time, and what is left
+//! is scored again. Bounded, since who asks gives the parts; only for scores that are shown to
+//! somebody.
 
 use super::Scorer;
 use crate::base::score::Ppm;
@@ -15,7 +16,8 @@ pub struct Part {
 }
 
 /// The part without which the score is lowest, if that is lower than `whole`; of equals the
-/// shorter, then the first. Nothing where the library fails: a reason is no reason to end. Each of `parts` comes with the item that is left without it.
+/// shorter, then the first. Nothing where the library fails: a reason is no reason to end. Each of
+/// `parts` comes with the item that is left without it.
 pub fn strongest<T>(
     scorer: &mut Scorer,
     whole: Ppm,

@@ -44,8 +44,8 @@ impl Scorer {
         }
     }
 
-    /// Scores items, in their order. `key` names all that the model sees of an item; `push` adds its
-    /// row.
+    /// Scores items, in their order. `key` names all that the model sees of an item; `push` adds
+    /// its row.
     ///
     /// # Panics
     /// When the library fails, as for want of memory; who calls is guarded (`engine::guard`).

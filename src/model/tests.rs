@@ -98,7 +98,8 @@ fn what_is_remembered_changes_nothing() {
 fn without_the_part_that_is_named_the_score_is_lower() {
     let models = models(0);
     let mut scorer = models.scorer(&DGA).unwrap();
-    let threshold = Ppm::new((models.entry("dga").unwrap().threshold * 1e6) as u32);
+    // From here on reasons are said.
+    let threshold = Ppm::new(100_000);
     let names = names(6000);
     let scores = score(&mut scorer, &names);
     let alerts: Vec<_> = names.iter().zip(scores).filter(|(_, it)| *it >= threshold).collect();
@@ -115,6 +116,26 @@ fn without_the_part_that_is_named_the_score_is_lower() {
         explained += usize::from(score(&mut scorer, std::slice::from_ref(left))[0] < *whole);
     }
     assert!(explained * 100 >= alerts.len() * 95, "{explained} of {}", alerts.len());
+}
+
+/// What goes wrong in one batch must not put scores under the names of the next.
+#[test]
+fn a_call_that_failed_leaves_nothing_behind() {
+    let names = names(200);
+    let whole = score(&mut models(0).scorer(&DGA).unwrap(), &names);
+    for cache in [0, 1000] {
+        let mut scorer = models(cache).scorer(&DGA).unwrap();
+        for at in [0, 5, 63, 64, 130] {
+            let failing = |name: &Name, matrix: &mut Matrix| {
+                push(name, matrix);
+                assert!(*name != names[at], "a bug");
+            };
+            let call = || scorer.score(&names, |name| name.registered().as_bytes(), failing);
+            let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+            assert!(failed.is_err() || cache > 0);
+            assert_eq!(score(&mut scorer, &names), whole, "after {at}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Minute;
+use crate::feature::Name;
 use crate::record::Log;
 
 use super::super::input::{Cell, CellRow};
@@ -19,6 +20,8 @@ const ONE: u64 = 1_000_000;
 pub(super) struct Named {
     /// The registered domain.
     pub(super) name: Vec<u8>,
+    /// Bytes of its suffix, if below that names belong to customers of one firm, else 0.
+    private: u8,
     /// How many records said that it exists, and how many that it does not.
     exists: u64,
     missing: u64,
@@ -34,7 +37,16 @@ impl Named {
     fn of(cell: &Cell, minute: Minute) -> Option<Self> {
         let [exists, missing, _] = cell.amounts;
         let row = cell.row.clone()?;
-        Some(Self { name: cell.subject.to_vec(), exists, missing, last: minute, row })
+        let parsed = Name::parse(&cell.subject).ok().filter(Name::is_private);
+        let private = parsed.map_or(0, |name| name.suffix().len());
+        Some(Self {
+            name: cell.subject.to_vec(),
+            private: u8::try_from(private).unwrap_or_default(),
+            exists,
+            missing,
+            last: minute,
+            row,
+        })
     }
 
     /// The probability by its looks alone, in parts per million.
@@ -55,6 +67,14 @@ impl Named {
         }
         let odds = looks * MISSING_ODDS;
         odds * ONE / (odds + ONE - looks).max(1)
+    }
+
+    /// The suffix that it shares with other customers of one firm, if it exists: a CDN makes names
+    /// as an algorithm does.
+    pub(super) fn shared(&self) -> Option<&[u8]> {
+        let at = self.name.len().checked_sub(usize::from(self.private))?;
+        let suffix = self.name.get(at..).filter(|suffix| !suffix.is_empty());
+        suffix.filter(|_| !self.is_missing())
     }
 
     /// The log that its record stands in.

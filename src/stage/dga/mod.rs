@@ -4,10 +4,10 @@
 //! (`onnx/dga.md`), and one name never alerts alone: many benign ones look generated, and those of
 //! dictionary families look like any other. What gives a client away is that it asks for many such
 //! names within an hour that nobody asked for before, most of which do not exist. So, in the entity
-//! lane, the probabilities of the distinct registered domains of a client are added up (Elastic sums
-//! them by source address as well), those that did not exist weighed up by Bayes' rule (Slips counts
-//! NXDOMAIN answers by source). Names that are known here count for nothing: that several clients
-//! ask for and that exist, or that somebody asked for on a day before.
+//! lane, the probabilities of the distinct registered domains of a client are added up (Elastic
+//! sums them by source address as well), those that did not exist weighed up by Bayes' rule (Slips
+//! counts NXDOMAIN answers by source). Names that are known here count for nothing: that several
+//! clients ask for and that exist, or that somebody asked for on a day before.
 //!
 //! The lane's half is in `fold`, what is kept of clients in `client`, of names in `known`; what is
 //! said of it in `verdict`. Names of this network, reverse zones and services are no names to the

@@ -1,5 +1,7 @@
 //! What the names of a client say together, and why.
 
+use std::collections::BTreeSet;
+
 use crate::base::score::Ppm;
 use crate::feature::dga::push;
 use crate::feature::{Name, parts};
@@ -11,8 +13,9 @@ use super::NAMES_MIN;
 use super::client::Named;
 
 /// The sum of probabilities that is worth a half, in parts per million: with it and the usual
-/// `alert` a client that asks for six certain names alerts. Set on real logs (docs/detection.md).
-const HALF: u64 = 4_000_000;
+/// `alert` a client that asks for three certain names and another alerts. Set on real logs
+/// (docs/detection.md), of which no hour has more than 1.8.
+const HALF: u64 = 2_000_000;
 
 const ONE: u64 = 1_000_000;
 
@@ -23,15 +26,24 @@ const SHOWN: usize = 3;
 pub(super) struct Verdict<'a> {
     pub(super) score: Ppm,
     /// The names that count, the strongest first.
-    pub(super) names: &'a [Named],
+    pub(super) names: Vec<&'a Named>,
     /// The sum of their weights.
     sum: u64,
 }
 
 impl<'a> Verdict<'a> {
-    /// Judges the names of a client, the strongest first.
+    /// Judges the names of a client, the strongest first. Of those that exist below one suffix of
+    /// customers the strongest counts for all.
     pub(super) fn new(names: &'a [Named]) -> Self {
-        let sum: u64 = names.iter().map(Named::weight).sum();
+        let mut shared = BTreeSet::new();
+        let mut counting: Vec<&Named> = Vec::with_capacity(names.len());
+        for named in names {
+            if named.shared().is_none_or(|suffix| shared.insert(suffix)) {
+                counting.push(named);
+            }
+        }
+        let names = counting;
+        let sum: u64 = names.iter().map(|named| named.weight()).sum();
         let is_enough = names.len() >= NAMES_MIN;
         let score = if is_enough { sum * ONE / (sum + HALF) } else { 0 };
         Self { score: Ppm::new(u32::try_from(score).unwrap_or(u32::MAX)), names, sum }
