@@ -50,7 +50,7 @@ build: need onnxruntime
 # The library and the models beside the program, of both profiles, where it looks for them.
 onnxruntime:
 	@deploy/onnxruntime/fetch.sh "$(TARGET)/tools/onnxruntime" "$(TARGET)/release" "$(TARGET)/debug"
-	@for profile in release debug; do ln -sfn "$(abspath onnx)" "$(TARGET)/$$profile/onnx"; done
+	@for profile in release debug; do ln -sfnT "$(abspath onnx)" "$(TARGET)/$$profile/onnx"; done
 
 run: build
 	@BINARY="$(BINARY)" OUT="$(OUT)" ZEEK_LOGS="$(ZEEK_LOGS)" sample/tail.sh

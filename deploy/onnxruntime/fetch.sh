@@ -16,7 +16,8 @@ case $machine in
   *) fail "no library for $machine is published; build one and name it in [model] library" ;;
 esac
 stamp="$cache/$(sha256sum < "$here/requirements.txt" | cut -c1-16)-$machine"
-if [ ! -e "$stamp" ]; then
+is_there() { for file in $files; do [ -s "$cache/$file" ] || return 1; done; }
+if [ ! -e "$stamp" ] || ! is_there; then
   command -v python3 > /dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/work.XXXXXX")

@@ -87,8 +87,8 @@ fn findings(families: &mut Families, status: &Status) {
     families.counter("stage_panics_total", "Panics of stages that were caught", panics);
     let stages = status.stages.iter();
     let stages = stages.map(|(name, is_on)| ([("stage", *name)], f64::from(u8::from(*is_on))));
-    let help = "1 where a stage is on; 0 where it is not, or for want of its model";
-    families.gauge("stage_enabled", help, stages);
+    let help = "1 where a stage that is enabled runs, 0 where it lacks its model";
+    families.gauge("stage_up", help, stages);
     let models = status.models.iter().map(|model| {
         let labels = [
             ("detector", model.name),

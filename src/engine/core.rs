@@ -28,7 +28,7 @@ pub struct StagePlan {
     pub def: &'static StageDef,
     /// Score from which a finding is an alert.
     pub alert: Ppm,
-    /// Whether it is on.
+    /// Whether it is meant to run.
     pub enabled: bool,
     /// The models that it uses.
     pub models: Vec<ModelName>,

@@ -226,7 +226,7 @@ pub struct Status {
     pub budget: BudgetState,
     /// Incidents that are open.
     pub incidents: u64,
-    /// Stages, and whether they are on.
+    /// Stages that are meant to run, and whether they have their models.
     pub stages: Vec<(&'static str, bool)>,
     /// The models in service.
     pub models: Vec<ModelName>,
@@ -266,7 +266,11 @@ impl Status {
             levels: core.levels(),
             budget: core.budget(),
             incidents: core.incidents(),
-            stages: core.stages().map(|plan| (plan.def.name, plan.enabled)).collect(),
+            stages: core
+                .stages()
+                .filter(|plan| plan.enabled)
+                .map(|plan| (plan.def.name, plan.models.len() == plan.def.models.len()))
+                .collect(),
             models: core.stages().flat_map(|plan| plan.models.clone()).collect(),
             evicted: core.evicted(),
             dropped: core.dropped(),

@@ -177,7 +177,7 @@ pub fn core(plan: &Plan) -> Core {
     let stage = |(def, of): (&'static StageDef, &config::StagePlan)| StagePlan {
         def,
         alert: Ppm::new(of.alert_ppm),
-        enabled: is_on(plan, def, of),
+        enabled: of.enabled,
         models: def.models.iter().filter_map(|it| model_name(plan, it.detector)).collect(),
         close: match def.build {
             Build::Window { close, combine, .. } if is_on(plan, def, of) => {
