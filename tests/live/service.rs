@@ -277,6 +277,8 @@ fn metrics_say_how_it_is() {
     assert_eq!(metrics.get("end_to_end_seconds_count{sink=\"ndjson\"}"), 100.0);
     let within = metrics.get("end_to_end_seconds_bucket{sink=\"ndjson\",le=\"10\"}");
     assert_eq!(within, 100.0);
+    assert_eq!(metrics.get("stage_up{stage=\"dga\"}"), 1.0);
+    assert_eq!(metrics.starting("model_info{detector=\"dga\",version=\"20"), 1.0);
     for level in ["Low", "Moderate", "High", "Critical"] {
         metrics.get(&format!("risk_entities{{level=\"{level}\"}}"));
     }
