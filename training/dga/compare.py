@@ -17,7 +17,7 @@ from sklearn.linear_model import SGDClassifier
 from . import data, evaluate, model, synth
 from .__main__ import BATCH, SEED, STEPS
 
-ROWS = 600_000
+ROWS = 400_000
 
 
 def text(columns, rows):
@@ -36,7 +36,7 @@ def grams(columns, drawn, tested):
 def trees(parts, columns, drawn, tested):
     settings = {
         "objective": "binary", "num_leaves": 63, "learning_rate": 0.1, "verbosity": -1,
-        "num_threads": 2, "seed": SEED, "deterministic": True, "force_row_wise": True,
+        "num_threads": 1, "seed": SEED, "deterministic": True, "force_row_wise": True,
     }
     rows = lightgbm.Dataset(parts[drawn], columns[3][drawn])
     return lightgbm.train(settings, rows, 200).predict(parts[tested], raw_score=True)
@@ -64,36 +64,48 @@ def summaries(columns, tables):
     return np.concatenate(out)
 
 
-def fold(names, run, args, free):
-    """Scores of every kind of model on the rows that `run` leaves out."""
+KINDS = (
+    "n-grams, logistic regression",
+    "boosted trees, measures",
+    "boosted trees, measures and counts",
+    "network without counts",
+    "one network",
+)
+STACKS = {
+    "one network and trees": ("one network", "boosted trees, measures and counts"),
+    "one network, trees and n-grams": (
+        "one network", "boosted trees, measures and counts", "n-grams, logistic regression",
+    ),
+}
+
+
+def fold(names, run, tested, kinds, args, free):
+    """Scores of kinds of models on the rows that `run` leaves out."""
     columns, weights, tables = names.train_on(run, args.binary, args.work, free)
-    table, usable = names.table, names.columns[3]
-    tested = np.where(usable & (table["fold"] == run))[0]
     rng = np.random.default_rng(SEED + run)
     total = np.cumsum(weights)
     drawn = np.searchsorted(total, rng.random(ROWS) * total[-1] * (1 - 1e-9))
     nothing = {name: np.zeros_like(cells) for name, cells in tables.items()}
-    known = np.concatenate([columns[2], summaries(columns, tables)], axis=1)
-    out = {"rows": tested}
-    for name, score in (
-        ("n-grams, logistic regression", lambda: grams(columns, drawn, tested)),
-        ("boosted trees, measures", lambda: trees(columns[2], columns, drawn, tested)),
-        ("boosted trees, measures and counts", lambda: trees(known, columns, drawn, tested)),
-        ("network without counts", lambda: network(columns, nothing, weights, tested, SEED + run)),
-        ("network", lambda: network(columns, tables, weights, tested, SEED + run)),
-    ):
-        began = time.monotonic()
-        out[name] = np.asarray(score(), np.float32)
-        print(f"run {run}: {name}, {time.monotonic() - began:.0f} s", flush=True)
-    return out
+
+    def with_counts():
+        return np.concatenate([columns[2], summaries(columns, tables)], axis=1)
+
+    ways = (
+        lambda: grams(columns, drawn, tested),
+        lambda: trees(columns[2], columns, drawn, tested),
+        lambda: trees(with_counts(), columns, drawn, tested),
+        lambda: network(columns, nothing, weights, tested, SEED + run),
+        lambda: network(columns, tables, weights, tested, SEED + run),
+    )
+    for name, score in zip(KINDS, ways):
+        if name in kinds:
+            began = time.monotonic()
+            yield name, np.asarray(score(), np.float32)
+            print(f"run {run}: {name}, {time.monotonic() - began:.0f} s", flush=True)
 
 
-STACKS = {
-    "network and trees": ("network", "boosted trees, measures and counts"),
-    "network, trees and n-grams": (
-        "network", "boosted trees, measures and counts", "n-grams, logistic regression",
-    ),
-}
+def kept(args, run, kind):
+    return args.work / f"compare-{run}-{kind.replace(' ', '-').replace(',', '')}.npy"
 
 
 def main():
@@ -101,24 +113,26 @@ def main():
     args.add_argument("--data", type=Path, required=True)
     args.add_argument("--binary", required=True)
     args.add_argument("--work", type=Path, required=True)
+    args.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     args = args.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     names = data.load(args.data / "dga.csv.gz", args.binary, args.work)
     free = synth.make(synth.FREE, synth.Source([], synth.TOPS, []), 12_000, 25, SEED)
-    parts = []
+    usable, folds = names.columns[3], names.table["fold"]
+    tested = [np.where(usable & (folds == run))[0] for run in range(data.FOLDS)]
     for run in range(data.FOLDS):
-        path = args.work / f"compare-{run}.npz"
-        if not path.exists():
-            np.savez(path, **fold(names, run, args, free))
-        parts.append(np.load(path))
+        missing = [kind for kind in args.kinds if not kept(args, run, kind).exists()]
+        if missing:
+            for kind, scores in fold(names, run, tested[run], missing, args, free):
+                np.save(kept(args, run, kind), scores)
     scores = {
-        name: np.concatenate([part[name] for part in parts]).astype(float)
-        for name in parts[0].files
-        if name != "rows"
+        kind: np.concatenate([np.load(kept(args, run, kind)) for run in range(data.FOLDS)]).astype(float)
+        for kind in args.kinds
     }
     for name, members in STACKS.items():
-        scores[name] = np.mean([scores[member] for member in members], axis=0)
-    rows = np.concatenate([part["rows"] for part in parts])
+        if all(member in scores for member in members):
+            scores[name] = np.mean([scores[member] for member in members], axis=0)
+    rows = np.concatenate(tested)
     results = {}
     for name, values in scores.items():
         families, _ = evaluate.by_family(values, names.table, rows)
