@@ -9,15 +9,12 @@ import time
 from pathlib import Path
 
 import jax.numpy as jnp
-import lightgbm
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 
-from . import data, evaluate, model, synth
+from . import data, evaluate, model, synth, trees
 from .__main__ import BATCH, SEED, STEPS
-
-ROWS = 400_000
 
 
 def text(columns, rows):
@@ -33,15 +30,6 @@ def grams(columns, drawn, tested):
     return linear.decision_function(vectors.transform(text(columns, tested)))
 
 
-def trees(parts, columns, drawn, tested):
-    settings = {
-        "objective": "binary", "num_leaves": 63, "learning_rate": 0.1, "verbosity": -1,
-        "num_threads": 1, "seed": SEED, "deterministic": True, "force_row_wise": True,
-    }
-    rows = lightgbm.Dataset(parts[drawn], columns[3][drawn])
-    return lightgbm.train(settings, rows, 200).predict(parts[tested], raw_score=True)
-
-
 def network(columns, tables, weights, tested, seed):
     rng = np.random.default_rng(seed)
     total = np.cumsum(weights)
@@ -50,18 +38,6 @@ def network(columns, tables, weights, tested, seed):
     on_device = [jnp.asarray(column) for column in columns]
     (p,) = model.train(model.CONFIG, on_device, tables, indices, [seed])
     return model.predict(model.CONFIG, p, tables, on_device, tested)
-
-
-def summaries(columns, tables):
-    """What is told of all n-grams of a label, in pieces."""
-    out = []
-    for start in range(0, len(columns[0]), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        tokens = model.with_ends(jnp, jnp.asarray(columns[0][part]))
-        top = jnp.asarray(columns[1][part, 1])
-        own = jnp.asarray(columns[4][part])
-        out.append(np.asarray(model.known(tables, tokens, top, own)[1]))
-    return np.concatenate(out)
 
 
 KINDS = (
@@ -84,16 +60,17 @@ def fold(names, run, tested, kinds, args, free):
     columns, weights, tables = names.train_on(run, args.binary, args.work, free)
     rng = np.random.default_rng(SEED + run)
     total = np.cumsum(weights)
-    drawn = np.searchsorted(total, rng.random(ROWS) * total[-1] * (1 - 1e-9))
+    drawn = np.searchsorted(total, rng.random(trees.ROWS) * total[-1] * (1 - 1e-9))
     nothing = {name: np.zeros_like(cells) for name, cells in tables.items()}
 
-    def with_counts():
-        return np.concatenate([columns[2], summaries(columns, tables)], axis=1)
+    def boosted(rows):
+        booster = trees.fit(rows, columns, weights, SEED + run)
+        return booster.predict(rows[tested], raw_score=True)
 
     ways = (
         lambda: grams(columns, drawn, tested),
-        lambda: trees(columns[2], columns, drawn, tested),
-        lambda: trees(with_counts(), columns, drawn, tested),
+        lambda: boosted(columns[2]),
+        lambda: boosted(trees.seen(columns, tables)),
         lambda: network(columns, nothing, weights, tested, SEED + run),
         lambda: network(columns, tables, weights, tested, SEED + run),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from . import model
+from . import model, trees
 
 ROWS = 64
 OPSET = 17
@@ -169,8 +169,20 @@ def logit(g, p, parts, suffix):
     return g.op("Gemm", x, g.const(p["wl"]), g.const(p["bl"]))
 
 
-def build(members, tables, slope, offset):
-    """The mean of the members' logits, calibrated."""
+def ensemble(g, text, measures, summary):
+    """The logit of the boosted trees."""
+    g.count += 1
+    out = f"v{g.count}"
+    rows = g.op("Concat", measures, summary, axis=1)
+    node = helper.make_node(
+        "TreeEnsembleRegressor", [rows], [out], domain="ai.onnx.ml", **trees.attributes(text)
+    )
+    g.nodes.append(node)
+    return out
+
+
+def build(members, tables, text, slope, offset):
+    """The mean of what networks and trees say, calibrated."""
     g = Graph()
     begin = g.const(np.full((ROWS, 1), model.BEGIN), np.int32)
     end = g.const(np.zeros((ROWS, 1)), np.int32)
@@ -179,8 +191,9 @@ def build(members, tables, slope, offset):
     inside, near, summary = known(g, tables, tokens, g.slice("suffix", 1, 2))
     seen = convolved(g, members, tokens, inside, near)
     logits = [logit(g, p, [summary, *parts], ids) for p, parts in zip(members, seen)]
-    total = logits[0] if len(logits) == 1 else g.op("Sum", *logits)
-    line = g.op("Add", g.op("Mul", total, g.const(slope / len(members))), g.const(offset))
+    total = g.op("Mul", g.op("Sum", *logits), g.const(1 / len(members)))
+    total = g.op("Add", total, ensemble(g, text, "measures", summary))
+    line = g.op("Add", g.op("Mul", total, g.const(slope / 2)), g.const(offset))
     g.nodes.append(helper.make_node("Sigmoid", [line], ["column"]))
     g.weights.append(numpy_helper.from_array(np.array([ROWS], np.int64), "rows"))
     g.nodes.append(helper.make_node("Reshape", ["column", "rows"], ["probability"]))
@@ -192,7 +205,10 @@ def build(members, tables, slope, offset):
     output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [ROWS])
     graph = helper.make_graph(g.nodes, "dga", inputs, [output], g.weights)
     out = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="zeek-ueba"
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", 3)],
+        ir_version=8,
+        producer_name="zeek-ueba",
     )
     onnx.checker.check_model(out, full_check=True)
     return out

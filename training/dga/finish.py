@@ -36,6 +36,11 @@ def calibrate(logits, table, rows):
     return float(line[0]), float(line[1])
 
 
+def logits_of(kept):
+    """The mean of what networks and trees say."""
+    return (kept[0]["logits"] + kept[1]["logits"]) / 2
+
+
 def networks(kept):
     tables = {name: kept[f"t_{name}"] for name in model.KNOWN}
     members = sorted({int(key.split("_")[0]) for key in kept.files if key[0].isdigit()})
@@ -53,8 +58,9 @@ def session(path):
 
 
 def write_model(path, kept, slope, offset):
-    members, tables = networks(kept)
-    path.write_bytes(export.build(members, tables, slope, offset).SerializeToString())
+    members, tables = networks(kept[0])
+    text = str(kept[1]["text"])
+    path.write_bytes(export.build(members, tables, text, slope, offset).SerializeToString())
     return session(path)
 
 
@@ -136,9 +142,9 @@ def left_out(args, names, kept, line):
         directory = args.work / f"fold-{run}"
         directory.mkdir(exist_ok=True)
         served = write_model(directory / "dga.onnx", kept[run], *line)
-        rows = kept[run]["rows"]
+        rows = kept[run][0]["rows"]
         said = export.score(served, [column[rows] for column in names.columns[:3]])
-        trained = 1 / (1 + np.exp(-(line[0] * kept[run]["logits"] + line[1])))
+        trained = 1 / (1 + np.exp(-(line[0] * logits_of(kept[run]) + line[1])))
         apart = np.abs(said - trained).max()
         assert apart < DIFFERENCE_MAX, f"fold {run}: ONNX and the network are {apart} apart"
         scores.append(said)
@@ -162,8 +168,8 @@ def write(args, names, kept):
     """All that `training/` makes."""
     args.out.mkdir(exist_ok=True)
     table = names.table
-    rows = np.concatenate([kept[run]["rows"] for run in range(data.FOLDS)])
-    logits = np.concatenate([kept[run]["logits"] for run in range(data.FOLDS)])
+    rows = np.concatenate([kept[run][0]["rows"] for run in range(data.FOLDS)])
+    logits = np.concatenate([logits_of(kept[run]) for run in range(data.FOLDS)])
     line = calibrate(logits, table, rows)
     scores = left_out(args, names, kept, line)
     families, limits = evaluate.by_family(scores, table, rows)
@@ -191,8 +197,7 @@ def write(args, names, kept):
             "benign": int((table["label"] == 0).sum()),
             "left_out": int(len(table["label"]) - len(rows)),
         },
-        "members": len(networks(kept[data.ALL])[0]),
-        "seconds": [kept[run]["seconds"].tolist() for run in sorted(kept)],
+        "members": len(networks(kept[data.ALL][0])[0]),
     }
     sha256 = hashlib.sha256((args.out / "dga.onnx").read_bytes()).hexdigest()
     text = toml(sha256, threshold, result, args)
