@@ -124,7 +124,7 @@ impl Models {
                 path: dir.join(&models.loaded[def.detector].entry.file),
                 why,
             };
-            let scorer = models.make(def).map_err(wrong)?;
+            let scorer = models.scorer(def);
             scorer.into_iter().try_for_each(|mut it| it.try_once()).map_err(wrong)?;
         }
         Ok(models)
@@ -156,26 +156,17 @@ impl Models {
         self.cache
     }
 
-    /// A scorer for one thread; nothing where no such model is in service.
-    ///
-    /// # Panics
-    /// When a model that was opened before cannot be opened again: there is no memory left.
+    /// A scorer for one thread, which opens its model when it is first asked; nothing where no such
+    /// model is in service.
     #[must_use]
     pub fn scorer(&self, def: &'static FeatureDef) -> Option<Scorer> {
-        match self.make(def) {
-            Ok(scorer) => scorer,
-            Err(why) => panic!("{}: {why}", def.detector),
-        }
-    }
-
-    fn make(&self, def: &'static FeatureDef) -> Result<Option<Scorer>, String> {
-        let Some(loaded) = self.loaded.get(def.detector) else { return Ok(None) };
-        let session = match &loaded.source {
-            Source::Onnx(bytes) => scorer::Model::Onnx(runtime::session(bytes, &loaded.entry)?),
+        let Loaded { entry, source } = self.loaded.get(def.detector)?;
+        let model = match source {
+            Source::Onnx(bytes) => scorer::Model::Closed(Arc::clone(bytes), entry.clone()),
             #[cfg(test)]
             Source::Fixed => scorer::Model::Fixed,
         };
-        Ok(Some(Scorer::new(def, session, self.cache)))
+        Some(Scorer::new(def, model, self.cache))
     }
 }
 

@@ -1,10 +1,13 @@
 //! Scores items: those that the cache knows from there, the others [`ROWS`] at a time.
 
+use std::sync::Arc;
+
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 
 use super::cache::Cache;
-use super::manifest::OUTPUT;
+use super::manifest::{Entry, OUTPUT};
+use super::runtime;
 use crate::base::lookup::Lookup;
 use crate::base::score::Ppm;
 use crate::feature::{FeatureDef, Matrix, Tensor};
@@ -15,6 +18,9 @@ pub const ROWS: usize = 64;
 
 /// What computes.
 pub(super) enum Model {
+    /// A network that nobody has asked yet: most sensors have lanes that are never heard, and each
+    /// session has weights of its own.
+    Closed(Arc<[u8]>, Entry),
     /// A network.
     Onnx(Session),
     /// The sum of a row's first input, for tests.
@@ -122,7 +128,11 @@ impl Scorer {
     }
 
     fn compute(&mut self) -> Result<Vec<Ppm>, String> {
+        if let Model::Closed(bytes, entry) = &self.model {
+            self.model = Model::Onnx(runtime::session(bytes, entry)?);
+        }
         match &mut self.model {
+            Model::Closed(..) => Err("a model that is closed".to_owned()),
             Model::Onnx(session) => {
                 let inputs: Result<Vec<SessionInputValue<'_>>, ort::Error> = self
                     .matrix
