@@ -13,6 +13,10 @@ use super::NAMES_MAX;
 /// program asks for most do not, of the distinct names of people one in twenty or thirty.
 const MISSING_ODDS: u64 = 20;
 
+/// What a name that does not exist says whatever it looks like, in parts per million: thirty of
+/// them that nobody asked for before are odd in an hour, of words as well.
+const MISSING_MIN: u64 = 70_000;
+
 const ONE: u64 = 1_000_000;
 
 /// One name of a client.
@@ -66,7 +70,7 @@ impl Named {
             return looks;
         }
         let odds = looks * MISSING_ODDS;
-        odds * ONE / (odds + ONE - looks).max(1)
+        (odds * ONE / (odds + ONE - looks).max(1)).max(MISSING_MIN)
     }
 
     /// The suffix that it shares with other customers of one firm, if it exists: a CDN makes names

@@ -31,8 +31,26 @@ pub(super) struct Names {
 #[derive(Clone)]
 struct Seen {
     score: Ppm,
-    /// The registered domain, of odd names; and whether the text is no more than that.
-    odd: Option<(Arc<str>, bool)>,
+    /// Of odd names.
+    odd: Option<Domain>,
+}
+
+/// The registered domain of a name.
+#[derive(Clone)]
+struct Domain {
+    registered: Arc<str>,
+    /// Whether the name is that, or one label more: what is asked for to reach somebody. Lists of
+    /// bad addresses, keys and policies stand deeper, or below labels of services.
+    is_host: bool,
+}
+
+impl Domain {
+    fn of(name: &Name) -> Self {
+        let registered = name.registered();
+        let above = name.as_str().strip_suffix(registered).unwrap_or_default();
+        let is_host = above.matches('.').count() <= 1 && !above.contains('_');
+        Self { registered: registered.into(), is_host }
+    }
 }
 
 /// A name of a batch that is not known by the letter.
@@ -87,10 +105,7 @@ impl Names {
             |new, matrix| push(&new.name, matrix),
         );
         for (New { row, text, name }, score) in new.iter().zip(scores) {
-            let odd = (score.get() >= FLOOR / 10).then(|| {
-                let (whole, registered) = (name.as_str(), name.registered());
-                (registered.into(), matches!(whole.strip_suffix(registered), Some("" | "www.")))
-            });
+            let odd = (score.get() >= FLOOR).then(|| Domain::of(name));
             self.seen[*row] = Some(Seen { score, odd });
             self.cache.set(text, self.seen[*row].clone());
         }
@@ -140,22 +155,26 @@ impl Fold for Names {
         self.look(batch);
         for (row, seen) in self.seen.iter().enumerate() {
             // A server of ours that outsiders ask is not who wants to know.
-            let (Some(Seen { score, odd: Some((registered, is_all)) }), Some(client)) =
-                (seen, input.parties[row].orig)
-            else {
+            let (Some(Seen { score, odd }), Some(client)) = (seen, input.parties[row].orig) else {
                 continue;
             };
-            // That a name below a domain does not exist says nothing of the domain.
-            let answer = answer(batch, row).filter(|exists| *exists || *is_all);
-            let is_missing = answer == Some(false);
-            let floor = if is_missing { FLOOR / 10 } else { FLOOR };
-            if score.get() < floor {
-                continue;
-            }
-            let amounts = [u64::from(answer == Some(true)), u64::from(is_missing), 0];
+            let answer = answer(batch, row);
+            let parsed = || Some(Domain::of(&Name::parse(&text(batch, row)?).ok()?));
+            let domain = match (odd, answer) {
+                (Some(domain), _) => domain.clone(),
+                // What does not exist counts whatever it looks like.
+                (None, Some(false)) => match parsed() {
+                    Some(domain) if domain.is_host => domain,
+                    _ => continue,
+                },
+                (None, _) => continue,
+            };
+            let exists = answer == Some(true);
+            let is_missing = answer == Some(false) && domain.is_host;
+            let amounts = [u64::from(exists), u64::from(is_missing), 0];
             let found = CellRow::new(input, row, u64::from(score.get()), batch.ts(row));
             let at = (input.minutes[row], Entity::Host(client));
-            out.add(at, registered.as_bytes(), amounts, Some(found));
+            out.add(at, domain.registered.as_bytes(), amounts, Some(found));
         }
     }
 

@@ -96,8 +96,7 @@ pub(super) const STAGE: StageDef = StageDef {
 const TECHNIQUES: &[Technique] =
     &[Technique { id: "T1568.002", name: "Domain Generation Algorithms" }];
 
-/// A name below this probability is nobody's reason, in parts per million; a tenth of it where the
-/// name does not exist.
+/// A name that exists and is below this probability is nobody's reason, in parts per million.
 const FLOOR: u32 = 20_000;
 
 /// Days after which a name is no news.

@@ -1,6 +1,6 @@
 //! What the names of a client say together, and why.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::base::score::Ppm;
 use crate::feature::dga::push;
@@ -12,10 +12,13 @@ use crate::record::{Log, Observed, Reason};
 use super::NAMES_MIN;
 use super::client::Named;
 
-/// The sum of probabilities that is worth a half, in parts per million: with it and the usual
-/// `alert` a client that asks for three certain names and another alerts. Set on real logs
-/// (docs/detection.md), of which no hour has more than 1.8.
-const HALF: u64 = 2_000_000;
+/// The sum of probabilities that is worth a half, in parts per million: with the usual `alert` a sum
+/// of two is an alert. Set on real logs (docs/detection.md), of which no hour has more than one.
+const HALF: u64 = 1_333_333;
+
+/// Of names that exist below one suffix of customers so many count, the strongest: a CDN makes
+/// names as an algorithm does.
+const SHARED_MAX: usize = 4;
 
 const ONE: u64 = 1_000_000;
 
@@ -32,15 +35,19 @@ pub(super) struct Verdict<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    /// Judges the names of a client, the strongest first. Of those that exist below one suffix of
-    /// customers the strongest counts for all.
+    /// Judges the names of a client, the strongest first.
     pub(super) fn new(names: &'a [Named]) -> Self {
-        let mut shared = BTreeSet::new();
+        let mut shared: BTreeMap<&[u8], usize> = BTreeMap::new();
         let mut counting: Vec<&Named> = Vec::with_capacity(names.len());
         for named in names {
-            if named.shared().is_none_or(|suffix| shared.insert(suffix)) {
-                counting.push(named);
+            if let Some(suffix) = named.shared() {
+                let count = shared.entry(suffix).or_default();
+                *count += 1;
+                if *count > SHARED_MAX {
+                    continue;
+                }
             }
+            counting.push(named);
         }
         let names = counting;
         let sum: u64 = names.iter().map(|named| named.weight()).sum();
