@@ -26,7 +26,7 @@ pub(super) enum Kind {
 /// Top-level labels that no registry serves: by RFC 6761, 6762, 7686 and 9476, and those that
 /// devices and administrators use most (a draft of ICANN keeps `internal`; `home` and `corp` are
 /// blocked for their use).
-const LOCAL: &[&str] = &[
+pub(super) const LOCAL: &[&str] = &[
     "alt",
     "corp",
     "dhcp",
@@ -46,6 +46,33 @@ const LOCAL: &[&str] = &[
     "private",
     "test",
     "workgroup",
+];
+
+/// Names under which anybody gets one for nothing, of the largest services of dynamic DNS, that the
+/// list of public suffixes lacks.
+pub(super) const DYNAMIC: &[&str] = &[
+    "2288.org",
+    "3322.org",
+    "8866.org",
+    "chickenkiller.com",
+    "co.cc",
+    "crabdance.com",
+    "ddns.info",
+    "ddns.us",
+    "dns-dns.com",
+    "dns04.com",
+    "dtdns.net",
+    "dynserv.com",
+    "ignorelist.com",
+    "jumpingcrab.com",
+    "linkpc.net",
+    "mooo.com",
+    "publicvm.com",
+    "strangled.net",
+    "twilightparadox.com",
+    "uk.to",
+    "us.to",
+    "yi.org",
 ];
 
 /// Whether `name` belongs to this network or to another way of resolving names.
@@ -68,10 +95,18 @@ fn ends_with(name: &str, zone: &str) -> bool {
 pub(super) fn find(name: &str) -> Option<Suffix> {
     let found = of(name, 0)?;
     if found.at > 0 {
-        return Some(found);
+        return Some(dynamic(name, found).unwrap_or(found));
     }
     let dot = name.find('.').filter(|_| found.kind == Kind::Private)?;
     of(name, dot + 1)
+}
+
+/// The name below a service of dynamic DNS, where `name` is one.
+fn dynamic(name: &str, found: Suffix) -> Option<Suffix> {
+    let above = name.get(..found.at - 1)?;
+    let at = above.rfind('.')? + 1;
+    DYNAMIC.binary_search(&name.get(at..)?).ok()?;
+    Some(Suffix { at, kind: Kind::Private })
 }
 
 /// The suffix of what begins at `from`.

@@ -28,6 +28,9 @@ fn names_have_a_registered_domain() {
         ("a.b.example.co.uk", "example | co.uk"),
         ("x7f3.duckdns.org", "x7f3 | duckdns.org"),
         ("deep.below.x7f3.duckdns.org", "x7f3 | duckdns.org"),
+        ("x7f3.mooo.com", "x7f3 | mooo.com"),
+        ("a.x7f3.mooo.com", "x7f3 | mooo.com"),
+        ("mooo.com", "mooo | com"),
         ("github.io", "github | io"),
         ("duckdns.org", "duckdns | org"),
         ("host.name.nosuchtop", "name | nosuchtop"),
@@ -36,6 +39,13 @@ fn names_have_a_registered_domain() {
         ("https://user@www.example.com:8443/a?b#c", "example | com"),
         ("example.com:8080", "example | com"),
     ]);
+}
+
+#[test]
+fn lists_are_in_order() {
+    for list in [super::suffix::LOCAL, super::suffix::DYNAMIC] {
+        assert!(list.is_sorted(), "a search in it misses names");
+    }
 }
 
 #[test]

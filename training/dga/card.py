@@ -136,6 +136,7 @@ def write(out, result, scores, table, rows, prior, version):
         "family_count": str(result["rows"]["families"]),
         "benign": f"{result['rows']['benign']:,}",
         "left_out": str(result["rows"]["left_out"]),
+        "per_alarm": f"{result['real']['per_alarm']:,}",
         "kinds": str(len(synth.FREE) + len(synth.MADE_OF_NAMES)),
         "members": str(result["members"]),
     }

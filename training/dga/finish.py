@@ -73,10 +73,13 @@ def real_names(served, args):
     return sorted(rows, reverse=True), len(asked)
 
 
-def threshold_on(names, total):
-    """The lowest threshold in thousandths that keeps the promise on real names."""
+def threshold_on(names, total, limit):
+    """The lowest threshold in thousandths that keeps the promise on real names, and is above `limit`.
+
+    Real names are few, and the shipped model was trained on many of them as popular ones.
+    """
     allowed = total // REAL_NAMES_PER_ALARM
-    return (int(names[allowed][0] * 1000) + 1) / 1000
+    return (int(max(names[allowed][0], limit) * 1000) + 1) / 1000
 
 
 def sources(scores, table, rows, threshold):
@@ -175,7 +178,7 @@ def write(args, names, kept):
     families, limits = evaluate.by_family(scores, table, rows)
     served = write_model(args.out / "dga.onnx", kept[data.ALL], *line)
     found, asked = real_names(served, args)
-    threshold = threshold_on(found, asked)
+    threshold = threshold_on(found, asked, limits[-1])
     for family, row in families.items():
         row["over"] = float((scores[table["family"][rows] == family] >= threshold).mean())
     result = {
@@ -187,6 +190,7 @@ def write(args, names, kept):
         "sources": sources(scores, table, rows, threshold),
         "real": {
             "names": asked,
+            "per_alarm": REAL_NAMES_PER_ALARM,
             "usable": len(found),
             "over": [row for row in found if row[0] >= threshold],
             "highest": found[:25],
