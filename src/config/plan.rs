@@ -195,12 +195,31 @@ impl Plan {
         self.internal = Some(distinct(networks));
     }
 
-    /// The part of the configuration that ids of alerts and risk depend on: `[stage]`, `[entity]`,
+    /// The part of the configuration that ids of risk depend on: `[stage]`, `[entity]`,
     /// `risk.half_life` and `sensor.internal`; the same text for the same meaning. What `[risk]`
     /// says of alerts is not in it: what was told is not told again because a budget has changed.
     #[must_use]
     pub fn fingerprint_text(&self) -> String {
-        let mut text = format!(
+        let mut text = self.common_text();
+        if !self.criticality.is_empty() {
+            text.push_str(&format!("risk.criticality {}\n", self.criticality.id()));
+        }
+        for (group, points) in &self.budgets {
+            text.push_str(&format!("risk.budget.{group} {points}\n"));
+        }
+        self.stages.iter().for_each(|stage| text.push_str(&stage.text()));
+        text
+    }
+
+    /// The part that ids of the alerts of one stage depend on: no other stage, so that one more of
+    /// them, or another weight, tells nothing again that another has told.
+    #[must_use]
+    pub fn stage_text(&self, stage: &StagePlan) -> String {
+        self.common_text() + &stage.text()
+    }
+
+    fn common_text(&self) -> String {
+        format!(
             "internal {:?}\nentity {} {} {}\nroles {} {:?}\nrisk {}\n",
             self.internal,
             self.by_sensor,
@@ -209,19 +228,7 @@ impl Plan {
             self.roles.clients,
             self.roles.configured,
             self.half_life_us
-        );
-        if !self.criticality.is_empty() {
-            text.push_str(&format!("risk.criticality {}\n", self.criticality.id()));
-        }
-        for (group, points) in &self.budgets {
-            text.push_str(&format!("risk.budget.{group} {points}\n"));
-        }
-        for stage in &self.stages {
-            for (key, value) in stage.settings.iter() {
-                text.push_str(&format!("stage.{}.{key} {value}\n", stage.name));
-            }
-        }
-        text
+        )
     }
 }
 
@@ -322,6 +329,11 @@ fn optional<'a>(table: &'a Settings, key: &str) -> Option<&'a str> {
 }
 
 impl StagePlan {
+    fn text(&self) -> String {
+        let line = |(key, value): (&str, &Value)| format!("stage.{}.{key} {value}\n", self.name);
+        self.settings.iter().map(line).collect()
+    }
+
     fn new(stage: &StageKeys, tables: &Tables) -> Self {
         let settings = tables[&format!("stage.{}", stage.name)].clone();
         let has_own = settings.get("half_life").is_some();

@@ -364,6 +364,7 @@ pub(super) mod tests {
         let plan = |(def, (alert, _))| StagePlan {
             def,
             alert: Ppm::new(alert),
+            fingerprint: [0; 32],
             enabled: true,
             models: Vec::new(),
             close: None,
@@ -385,7 +386,6 @@ pub(super) mod tests {
             scope: Scope::Network,
             hidden: BTreeMap::new(),
             fingerprint: [0; 32],
-            with_models: [0; 32],
         };
         let mut core =
             Core::new(identity, stages, policy, 5 * MINUTE, RolePolicy::default(), alerts);

@@ -28,6 +28,8 @@ pub struct StagePlan {
     pub def: &'static StageDef,
     /// Score from which a finding is an alert.
     pub alert: Ppm,
+    /// Hash of its configuration and its models.
+    pub fingerprint: [u8; 32],
     /// Whether it is meant to run.
     pub enabled: bool,
     /// The models that it uses.
@@ -47,8 +49,6 @@ pub struct Identity {
     pub hidden: BTreeMap<Log, Hidden>,
     /// Hash of what the configuration says of stages, entities and risk.
     pub fingerprint: [u8; 32],
-    /// The same with the models in service: what a risk depends on.
-    pub with_models: [u8; 32],
 }
 
 /// Scores that rose and that nobody asked for yet.
@@ -173,11 +173,9 @@ impl Core {
         let minute = self.in_time(minute);
         let plan = &self.stages[evidence.stage];
         let name = plan.def.name.as_bytes();
-        // Another model is another version of the stages that use it, and of no other.
-        let models = plan.models.iter().map(|model| model.sha256.as_str()).collect::<String>();
-        let version = [plan.def.version.to_be_bytes().as_slice(), models.as_bytes()].concat();
+        let version = plan.def.version.to_be_bytes();
         let sensor = self.identity.sensor_id.as_bytes();
-        let identity: [&[u8]; 5] = [b"alert", sensor, name, &version, &self.identity.fingerprint];
+        let identity: [&[u8]; 5] = [b"alert", sensor, name, &version, &plan.fingerprint];
         // What counts nowhere must not be known as counted; but nothing keeps an alert back.
         let may_alert = evidence.may_alert && evidence.score >= plan.alert;
         let is_known = self.knows(&evidence.entity);
@@ -363,7 +361,7 @@ impl Core {
         let (identity, entity) = (&self.identity, entity.to_bytes());
         let (minute, ordinal) = (minute.0.to_be_bytes(), 0_u64.to_be_bytes());
         let rest: [&[u8]; 5] =
-            [identity.sensor_id.as_bytes(), &entity, &minute, &ordinal, &identity.with_models];
+            [identity.sensor_id.as_bytes(), &entity, &minute, &ordinal, &identity.fingerprint];
         hash::id(&[kind, &rest].concat())
     }
 
@@ -477,6 +475,7 @@ mod tests {
                 let plan = StagePlan {
                     def: &TABLE[0],
                     alert: Ppm::new(500_000),
+                    fingerprint: [0; 32],
                     enabled: true,
                     models: Vec::new(),
                     close: Some((close, Combine::Max)),
@@ -486,7 +485,6 @@ mod tests {
                     scope: Scope::Network,
                     hidden: BTreeMap::new(),
                     fingerprint: [0; 32],
-                    with_models: [0; 32],
                 };
                 let module = Module {
                     name: TABLE[0].name,

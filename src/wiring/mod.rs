@@ -19,6 +19,7 @@ use crate::base::score::{Points, Ppm};
 use crate::config::{self, Plan, StageKeys};
 use crate::document::{Hidden, ModelName};
 use crate::engine::{AlertPolicy, Core, Identity, LaneSpec, StagePlan, Worker, WorkerPlan};
+use crate::feature::FeatureDef;
 use crate::model::Entry;
 use crate::record::schema::ColumnId;
 use crate::record::{Inside, Lane, Log, Scope};
@@ -161,22 +162,31 @@ fn model_name(plan: &Plan, detector: &'static str) -> Option<ModelName> {
     Some(ModelName { name: detector, version, sha256 })
 }
 
+fn stage_fingerprint(plan: &Plan, def: &StageDef, of: &config::StagePlan) -> [u8; 32] {
+    let model = |it: &&FeatureDef| {
+        plan.models.entry(it.detector).map(|entry| format!("model.{}\n", entry.sha256))
+    };
+    let models: String = def.models.iter().filter_map(model).collect();
+    hash::digest(&[plan.stage_text(of).as_bytes(), models.as_bytes()])
+}
+
 /// The entity lane.
 #[must_use]
 pub fn core(plan: &Plan) -> Core {
-    let configured = plan.fingerprint_text();
+    // Other models make other scores.
     let model = |(name, entry): (&str, &Entry)| format!("model.{name} {}\n", entry.sha256);
     let models: String = plan.models.entries().map(model).collect();
+    let fingerprint = plan.fingerprint_text() + &models;
     let identity = Identity {
         sensor_id: plan.sensor_id.clone(),
         scope: scope(plan),
         hidden: Log::ALL.into_iter().map(|log| (log, Hidden::new(&plan.redact, log))).collect(),
-        fingerprint: hash::digest(&[configured.as_bytes()]),
-        with_models: hash::digest(&[format!("{configured}{models}").as_bytes()]),
+        fingerprint: hash::digest(&[fingerprint.as_bytes()]),
     };
     let stage = |(def, of): (&'static StageDef, &config::StagePlan)| StagePlan {
         def,
         alert: Ppm::new(of.alert_ppm),
+        fingerprint: stage_fingerprint(plan, def, of),
         enabled: of.enabled,
         models: def.models.iter().filter_map(|it| model_name(plan, it.detector)).collect(),
         close: match def.build {

@@ -95,11 +95,13 @@ fn f32_kafka_takes_three_seconds_for_everything() {
     std::thread::sleep(Duration::from_secs(3));
     assert!(rig.of("sink_acked_total", "kafka") < 700);
     let peak = rig.daemon.peak_mib();
-    assert!(peak < 100, "{peak} MiB");
+    // A half of it is for the model of `dga`.
+    assert!(peak < 150, "{peak} MiB");
     cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
     rig.acked("kafka", 1100);
     let peak = rig.daemon.peak_mib();
-    assert!(peak < 100, "{peak} MiB");
+    // A half of it is for the model of `dga`.
+    assert!(peak < 150, "{peak} MiB");
     let found = rig.check(Some(&server));
     assert_eq!((found.copies, found.letters.len()), (0, 0));
 }

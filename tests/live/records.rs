@@ -187,8 +187,8 @@ fn f55_a_backlog_of_four_logs_at_the_start() {
         rig.daemon.metrics().sum("records_total") as usize == 4 * BACKLOG
     });
     let peak = rig.daemon.peak_mib();
-    // Alerts and risk of one commit stand in it several times.
-    assert!(peak < 300, "{peak} MiB");
+    // Alerts and risk of one commit stand in it several times; each lane has a model of its own.
+    assert!(peak < 450, "{peak} MiB");
     rig.check(None);
     // From when all of them are known until the first has come to its end all come as far.
     let (mut all, mut since) = ([0; 4], [0; 4]);

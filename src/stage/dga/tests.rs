@@ -131,22 +131,25 @@ fn one_name_never_alerts_alone() {
 
 #[test]
 fn many_names_do() {
-    check(&names("10.0.0.5", 6, 100, ""), "10.0.0.5 75");
-    check(&names("10.0.0.5", 50, 100, "nx"), "10.0.0.5 95");
+    check(&names("10.0.0.5", 6, 100, ""), "10.0.0.5 81");
+    check(&names("10.0.0.5", 50, 100, "nx"), "10.0.0.5 97");
     // Names of two words look like many others; that they do not exist tells.
-    check(&names("10.0.0.5", 50, 5, ""), "10.0.0.5 50");
-    check(&names("10.0.0.5", 50, 5, "nx"), "10.0.0.5 89");
+    check(&names("10.0.0.5", 50, 5, ""), "10.0.0.5 65");
+    check(&names("10.0.0.5", 50, 5, "nx"), "10.0.0.5 90");
+    // And that of fifty fresh ones none exists tells whatever they look like.
+    check(&names("10.0.0.5", 50, 0, "nx"), "10.0.0.5 70");
     // No answer, or a refusal, is no sign that they exist, and none that they do not.
-    check(&names("10.0.0.5", 50, 5, "fails"), "10.0.0.5 50");
+    check(&names("10.0.0.5", 50, 5, "fails"), "10.0.0.5 65");
 }
 
 #[test]
 fn a_cdn_makes_names_as_an_algorithm_does() {
-    let cdn: String = (0..50).map(|n| format!("{n} 10.0.0.5 d{n}x.cloudfront.net 90\n")).collect();
-    check(&cdn, "");
+    let cdn: String = (0..50).map(|n| format!("{n} 10.0.0.5 d{n}x.cloudfront.net 30\n")).collect();
+    check(&cdn, "10.0.0.5 47");
+    let own = cdn.replace("x.cloudfront.net", ".com");
+    check(&own, "10.0.0.5 89");
     // Those that do not exist are no CDN's.
-    let dynamic = cdn.replace("cloudfront.net 90", "ddns.net 90 nx");
-    check(&dynamic, "10.0.0.5 95");
+    check(&cdn.replace("net 30", "net 30 nx"), "10.0.0.5 96");
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn what_several_ask_for_or_somebody_asked_for_before_is_no_news() {
             [0, 1500].map(|day| format!("{} 10.0.0.{} {n}.com 90 nx\n", n + day, 1 + day / 1500))
         })
         .collect();
-    check(&again, "10.0.0.1 95");
+    check(&again, "10.0.0.1 97");
 }
 
 #[test]
