@@ -309,9 +309,9 @@ const MODEL: &[KeyDef] = &[
     KeyDef {
         name: "cache",
         kind: Kind::Integer { min: 0, max: 10_000_000 },
-        default: Some("65536"),
+        default: Some("131072"),
         example: "",
-        doc: "names whose scores each log and model remember, twice; changes no score",
+        doc: "names whose scores each log remembers, some 12 MiB; changes no score",
     },
 ];
 

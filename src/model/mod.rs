@@ -70,7 +70,7 @@ pub struct Places {
     pub dir: Option<PathBuf>,
     /// The library; by itself beside the program.
     pub library: Option<PathBuf>,
-    /// Names whose scores a lane remembers; 0 remembers none.
+    /// Items whose scores a scorer remembers; 0 remembers none.
     pub cache: usize,
 }
 

@@ -67,7 +67,8 @@ impl Names {
         let Some(scorer) = models.scorer(&DGA) else { panic!("dga without its model") };
         Self {
             scorer,
-            cache: Cache::new(models.cache()),
+            // What is not known by the letter is taken apart, which is cheap beside a score.
+            cache: Cache::new(models.cache() / 4),
             local: settings.list("local").iter().map(|name| local(name)).collect(),
             seen: Vec::new(),
             scores: Vec::new(),

@@ -13,7 +13,7 @@ use super::NAMES_MIN;
 use super::client::Named;
 
 /// The sum of probabilities that is worth a half, in parts per million: with the usual `alert` a
-/// sum of two is an alert. Set on real logs (docs/detection.md), of which no hour has more than one.
+/// sum of two is an alert. Set on real logs (docs/detection.md), where no hour has more than one.
 const HALF: u64 = 1_333_333;
 
 /// Of names that exist below one suffix of customers so many count, the strongest: a CDN makes
