@@ -19,8 +19,8 @@ pub enum Unusable {
     /// Bytes that are no text.
     #[error("not UTF-8")]
     NotUtf8,
-    /// NUL and its like.
-    #[error("a control character in the name")]
+    /// NUL and its like, and spaces: what is shown of such a name is not the name.
+    #[error("a control character or a space in the name")]
     Control,
     /// Longer than a name of DNS may be.
     #[error("longer than the 253 bytes of a DNS name")]
@@ -79,7 +79,7 @@ impl Name {
         if matches!(host, "" | "-" | "." | "(empty)") {
             return Err(Unusable::Empty);
         }
-        if host.chars().any(char::is_control) {
+        if host.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(Unusable::Control);
         }
         let text = ascii(host)?;
@@ -178,6 +178,10 @@ fn ascii(host: &str) -> Result<String, Unusable> {
 fn checked(text: &str) -> Result<(), Unusable> {
     if text.len() > DNS_NAME_BYTES_MAX {
         return Err(Unusable::TooLong);
+    }
+    // IDNA may have made some.
+    if text.bytes().any(|byte| byte.is_ascii_control() || byte.is_ascii_whitespace()) {
+        return Err(Unusable::Control);
     }
     for label in text.split('.') {
         match label.len() {

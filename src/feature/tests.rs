@@ -76,8 +76,10 @@ fn what_is_no_name_is_named() {
         ("-", "empty: there is no name"),
         (".", "empty: there is no name"),
         ("(empty)", "empty: there is no name"),
-        ("a\0b.com", "a control character in the name"),
-        ("a\u{7}.com", "a control character in the name"),
+        ("a\0b.com", "a control character or a space in the name"),
+        ("a\u{7}.com", "a control character or a space in the name"),
+        ("a b.com", "a control character or a space in the name"),
+        ("a.com. :81", "a control character or a space in the name"),
         ("a..com", "an empty label"),
         (".com", "an empty label"),
         ("192.0.2.1", "an address, not a name"),
@@ -100,7 +102,6 @@ fn what_is_no_name_is_named() {
         (&long_name, "longer than the 253 bytes of a DNS name"),
         (&huge, "longer than the 253 bytes of a DNS name"),
         (&labels, "a | a"),
-        ("a b.com", "a b | com"),
         ("\u{202e}moc.example", "not a name by IDNA"),
     ]);
     assert_eq!(read(b"\xff\xfe.com"), "not UTF-8");
