@@ -19,8 +19,8 @@ pub enum Unusable {
     /// Bytes that are no text.
     #[error("not UTF-8")]
     NotUtf8,
-    /// NUL and its like, and spaces: what is shown of such a name is not the name.
-    #[error("a control character or a space in the name")]
+    /// NUL and its like, spaces, and what ends a name in a URL: written again it were another.
+    #[error("a control character, a space or a delimiter in the name")]
     Control,
     /// Longer than a name of DNS may be.
     #[error("longer than the 253 bytes of a DNS name")]
@@ -179,10 +179,6 @@ fn checked(text: &str) -> Result<(), Unusable> {
     if text.len() > DNS_NAME_BYTES_MAX {
         return Err(Unusable::TooLong);
     }
-    // IDNA may have made some.
-    if text.bytes().any(|byte| byte.is_ascii_control() || byte.is_ascii_whitespace()) {
-        return Err(Unusable::Control);
-    }
     for label in text.split('.') {
         match label.len() {
             0 => return Err(Unusable::EmptyLabel),
@@ -205,6 +201,11 @@ fn checked(text: &str) -> Result<(), Unusable> {
     }
     if top.len() == text.len() {
         return Err(Unusable::SingleLabel);
+    }
+    // IDNA may have made some.
+    let is_odd = |byte: u8| byte.is_ascii_control() || b" :/?#@[]".contains(&byte);
+    if text.bytes().any(is_odd) {
+        return Err(Unusable::Control);
     }
     Ok(())
 }
