@@ -82,14 +82,19 @@ test: need onnxruntime python
 # A python that examples/alerts.py runs with.
 python: $(VENV)/complete
 
-$(VENV)/complete: examples/requirements.txt
+# A directory with its own python, with what the first prerequisite lists.
+define VENV_OF
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "python3 with venv is missing: apt-get install python3-venv"; exit 1; }
-	rm -rf $(VENV)
-	python3 -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
-	  --only-binary :all: --require-hashes -r examples/requirements.txt
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+	  --only-binary :all: --require-hashes -r $<
 	touch $@
+endef
+
+$(VENV)/complete: examples/requirements.txt
+	$(VENV_OF)
 
 # The search sink has to work with both engines.
 test-all: test
@@ -185,13 +190,9 @@ trainable:
 	  echo "$(DATA)/$(DETECTOR).csv.gz is not there: say where the data is with DATA=DIR"; exit 2; }
 
 $(TRAINING)/complete: training/requirements.txt
-	@python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "python3 (3.11 or later) with venv is missing: apt-get install python3-venv"; exit 1; }
-	rm -rf $(TRAINING)
-	python3 -m venv $(TRAINING)
-	$(TRAINING)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
-	  --only-binary :all: --require-hashes -r training/requirements.txt
-	touch $@
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "python3 is older than 3.11"; exit 1; }
+	$(VENV_OF)
 
 clean:
 	$(CARGO) clean

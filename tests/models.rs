@@ -352,3 +352,34 @@ fn who_waits_for_an_answer_gets_it() {
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// Names of two words that look like anybody's: that none of fifty exists tells, where it is the
+/// domains that were asked for.
+#[test]
+fn fifty_names_that_do_not_exist_tell_whatever_they_look_like() {
+    let words = ["garden", "bakery", "school", "travel", "music", "repair", "coffee", "studio"];
+    let check = |above: &str, rcode: &str, expected: usize| {
+        let line = |n: usize| {
+            let (a, b) = (words[n % 8], words[n / 8 % 8]);
+            format!(
+                "{}.5 C{n} 10.0.0.5 10.0.0.1 {above}{a}{b}.com {rcode}\n",
+                1_700_000_000 + n * 30
+            )
+        };
+        let mut log = header(
+            "dns",
+            "ts uid id.orig_h id.resp_h query rcode_name",
+            "time string addr addr string string",
+        );
+        log.push_str(&(0..50).map(line).collect::<String>().replace(' ', "\t"));
+        let run = Place::with(&[("dns.log", log.as_bytes())]).replay(&[]).ok();
+        let alerts = run.alerts().iter().filter(|it| it["ueba"]["detector"] == "dga").count();
+        assert_eq!(alerts, expected, "{above} {rcode}");
+    };
+    check("", "NXDOMAIN", 1);
+    check("www.", "NXDOMAIN", 1);
+    check("", "NOERROR", 0);
+    check("", "REFUSED", 0);
+    check("_dmarc.", "NXDOMAIN", 0);
+    check("2.0.0.127.", "NXDOMAIN", 0);
+}

@@ -311,7 +311,7 @@ const MODEL: &[KeyDef] = &[
         kind: Kind::Integer { min: 0, max: 10_000_000 },
         default: Some("131072"),
         example: "",
-        doc: "names whose scores each log remembers, some 12 MiB; changes no score",
+        doc: "names whose scores each log remembers; changes no score",
     },
 ];
 

@@ -125,6 +125,12 @@ impl Name {
         self.text.get(self.suffix.at..).unwrap_or_default()
     }
 
+    /// Whether it is `domain`, which is in lower case, or below it.
+    #[must_use]
+    pub fn is_in(&self, domain: &str) -> bool {
+        suffix::ends_with(&self.text, domain)
+    }
+
     /// Whether names below the suffix belong to customers of one firm: a CDN, a dynamic DNS.
     #[must_use]
     pub fn is_private(&self) -> bool {

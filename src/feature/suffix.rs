@@ -86,7 +86,8 @@ pub(super) fn is_reverse(name: &str) -> bool {
     ["in-addr.arpa", "ip6.arpa"].iter().any(|zone| ends_with(name, zone))
 }
 
-fn ends_with(name: &str, zone: &str) -> bool {
+/// Whether `name` is `zone` or below it.
+pub(super) fn ends_with(name: &str, zone: &str) -> bool {
     name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

@@ -22,7 +22,7 @@ use crate::feature::FeatureDef;
 pub use cache::Cache;
 pub use manifest::Entry;
 pub use occlusion::{Part, strongest};
-pub use runtime::{LEAST, LIBRARY, load, version};
+pub use runtime::{LEAST, load, version};
 pub use scorer::{ROWS, Scorer};
 
 /// Why models cannot be used.

@@ -14,7 +14,7 @@ use super::Trouble;
 use super::manifest::Entry;
 
 /// The name of the library beside the program.
-pub const LIBRARY: &str = "libonnxruntime.so";
+const LIBRARY: &str = "libonnxruntime.so";
 
 /// The oldest version that does: as the feature `api-24` of the crate says.
 pub const LEAST: &str = "1.24";

@@ -95,12 +95,12 @@ fn f32_kafka_takes_three_seconds_for_everything() {
     std::thread::sleep(Duration::from_secs(3));
     assert!(rig.of("sink_acked_total", "kafka") < 700);
     let peak = rig.daemon.peak_mib();
-    // A half of it is for the model of `dga`.
+    // The library and the model of `dga` are in it.
     assert!(peak < 150, "{peak} MiB");
     cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
     rig.acked("kafka", 1100);
     let peak = rig.daemon.peak_mib();
-    // A half of it is for the model of `dga`.
+    // The library and the model of `dga` are in it.
     assert!(peak < 150, "{peak} MiB");
     let found = rig.check(Some(&server));
     assert_eq!((found.copies, found.letters.len()), (0, 0));

@@ -31,8 +31,7 @@ pub(super) struct Names {
 #[derive(Clone)]
 struct Seen {
     score: Ppm,
-    /// Of odd names.
-    odd: Option<Domain>,
+    domain: Domain,
 }
 
 /// The registered domain of a name.
@@ -76,10 +75,7 @@ impl Names {
     }
 
     fn is_local(&self, name: &Name) -> bool {
-        self.local.iter().any(|local| {
-            let above = name.as_str().strip_suffix(local.as_str());
-            above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
-        })
+        self.local.iter().any(|local| name.is_in(local))
     }
 
     /// What is to be said of the rows of a batch.
@@ -106,8 +102,7 @@ impl Names {
             |new, matrix| push(&new.name, matrix),
         );
         for (New { row, text, name }, score) in new.iter().zip(scores) {
-            let odd = (score.get() >= FLOOR).then(|| Domain::of(name));
-            self.seen[*row] = Some(Seen { score, odd });
+            self.seen[*row] = Some(Seen { score, domain: Domain::of(name) });
             self.cache.set(text, self.seen[*row].clone());
         }
         self.scores.clear();
@@ -156,22 +151,17 @@ impl Fold for Names {
         self.look(batch);
         for (row, seen) in self.seen.iter().enumerate() {
             // A server of ours that outsiders ask is not who wants to know.
-            let (Some(Seen { score, odd }), Some(client)) = (seen, input.parties[row].orig) else {
+            let (Some(Seen { score, domain }), Some(client)) = (seen, input.parties[row].orig)
+            else {
                 continue;
             };
             let answer = answer(batch, row);
-            let parsed = || Some(Domain::of(&Name::parse(&text(batch, row)?).ok()?));
-            let domain = match (odd, answer) {
-                (Some(domain), _) => domain.clone(),
-                // What does not exist counts whatever it looks like.
-                (None, Some(false)) => match parsed() {
-                    Some(domain) if domain.is_host => domain,
-                    _ => continue,
-                },
-                (None, _) => continue,
-            };
-            let exists = answer == Some(true);
             let is_missing = answer == Some(false) && domain.is_host;
+            // What does not exist counts whatever it looks like.
+            if score.get() < FLOOR && !is_missing {
+                continue;
+            }
+            let exists = answer == Some(true);
             let amounts = [u64::from(exists), u64::from(is_missing), 0];
             let found = CellRow::new(input, row, u64::from(score.get()), batch.ts(row));
             let at = (input.minutes[row], Entity::Host(client));
