@@ -141,7 +141,7 @@ cargo-deny: need
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
   -Cllvm-args=-sanitizer-coverage-trace-compares
-FUZZ_TARGETS ?= tsv json gz config allow state api spool name
+FUZZ_TARGETS ?= tsv json gz config allow state api spool name url
 FUZZ_SHARE := $(shell share=$$(( $(SECONDS) / $(words $(FUZZ_TARGETS)) )); \
   echo $$(( share > 3 ? share : 3 )))
 HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')

@@ -8,24 +8,24 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::args::{Detector, Features};
+use super::args::Features;
 use super::exit::Exit;
-use super::{Failed, items, tell};
-use crate::feature::{FeatureDef, Matrix, dga};
+use super::items::{self, Item};
+use super::{Failed, tell};
+use crate::feature::{FeatureDef, Matrix};
 
 /// Bytes in front of the array: numpy wants a multiple of 64, and the number of rows has room.
 const HEADER_BYTES: usize = 128;
 
 /// Writes the features of every item, and says how many had none.
 pub(super) fn run(features: &Features) -> Result<Exit, Failed> {
-    let Detector::Dga = features.detector;
     let io = |error: anyhow::Error| Failed::new(Exit::Io, error);
     if let Some(path) = &features.out {
         if path.extension().is_none_or(|extension| extension != "npy") {
             let error = anyhow::anyhow!("{}: --out names a file that ends in .npy", path.display());
             return Err(Failed::new(Exit::Usage, error));
         }
-        let array = Array::create(path, &dga::DGA).map_err(io)?;
+        let array = Array::create(path, items::def(features.detector)).map_err(io)?;
         write(features, Out::Array(array))
     } else {
         write(features, Out::Csv(BufWriter::new(Box::new(io::stdout().lock()))))
@@ -34,14 +34,14 @@ pub(super) fn run(features: &Features) -> Result<Exit, Failed> {
 
 fn write(features: &Features, mut out: Out<'_>) -> Result<Exit, Failed> {
     let mut items = items::open(features.file.as_deref())?;
-    let (mut item, mut matrix) = (Vec::new(), Matrix::new(&dga::DGA));
+    let (mut item, mut matrix) = (Vec::new(), Matrix::new(items::def(features.detector)));
     let (mut rows, mut unusable) = (0_usize, 0_usize);
     let mut result = out.begin(matrix.def());
     while result.is_ok() && items::next(&mut items, &mut item)? {
         rows += 1;
         matrix.clear();
-        match items::name(&item) {
-            Ok(name) => dga::push(&name, &mut matrix),
+        match Item::parse(features.detector, &item) {
+            Ok(item) => item.push(&mut matrix),
             Err(_) => unusable += 1,
         }
         result = out.row(&matrix);
@@ -53,7 +53,7 @@ fn write(features: &Features, mut out: Out<'_>) -> Result<Exit, Failed> {
         Ok(()) => {}
     }
     if unusable > 0 {
-        tell(&format!("{unusable} of {rows} lines are no name that could be scored: empty rows"));
+        tell(&format!("{unusable} of {rows} lines are nothing that could be scored: empty rows"));
     }
     Ok(Exit::Done)
 }
@@ -141,7 +141,9 @@ fn header(rows: usize, width: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::Detector;
     use super::*;
+    use crate::feature::dga;
 
     #[test]
     fn an_array_says_how_long_it_is() {

@@ -1,4 +1,5 @@
-//! Items of `features` and `score`: one on a line, from a file or standard input.
+//! Items of `features` and `score`: one on a line, from a file or standard input, and what each
+//! detector's model sees of one.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,9 +8,10 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::Failed;
+use super::args::Detector;
 use super::exit::Exit;
 use crate::base::limits::ITEM_BYTES_MAX;
-use crate::feature::{Name, Unusable};
+use crate::feature::{FeatureDef, Matrix, Name, Url, dga, link, parts, url_parts};
 
 /// Where items come from.
 pub(super) type Items = BufReader<Box<dyn Read>>;
@@ -34,15 +36,77 @@ pub(super) fn next(items: &mut dyn BufRead, item: &mut Vec<u8>) -> Result<bool, 
     read(items, item).context("the items").map_err(|error| Failed::new(Exit::Io, error))
 }
 
-/// The name in an item.
-///
-/// # Errors
-/// Says why there is none; a line that was cut has none, whatever it begins with.
-pub(super) fn name(item: &[u8]) -> Result<Name, Unusable> {
-    if item.len() > ITEM_BYTES_MAX {
-        return Err(Unusable::TooLong);
+/// What a line is for a detector.
+pub(super) enum Item {
+    /// A name.
+    Name(Name),
+    /// A URL, or a host.
+    Url(Url),
+}
+
+/// What the model of a detector reads.
+pub(super) fn def(detector: Detector) -> &'static FeatureDef {
+    match detector {
+        Detector::Dga => &dga::DGA,
+        Detector::Phishing => &link::PHISHING,
+        Detector::MaliciousUrl => &link::MALICIOUS_URL,
     }
-    Name::parse(item)
+}
+
+impl Item {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// Says why it is no item; a line that was cut is none, whatever it begins with.
+    pub(super) fn parse(detector: Detector, line: &[u8]) -> Result<Self, String> {
+        if line.len() > ITEM_BYTES_MAX {
+            return Err("longer than 64 KiB".to_owned());
+        }
+        match detector {
+            Detector::Dga => {
+                Name::parse(line).map(Self::Name).map_err(|unusable| unusable.to_string())
+            }
+            Detector::Phishing | Detector::MaliciousUrl => {
+                Url::parse(line).map(Self::Url).map_err(|unusable| unusable.to_string())
+            }
+        }
+    }
+
+    /// All that the model sees of it.
+    pub(super) fn key(&self) -> &[u8] {
+        match self {
+            Self::Name(name) => name.registered().as_bytes(),
+            Self::Url(url) => url.key(),
+        }
+    }
+
+    /// Appends its row.
+    pub(super) fn push(&self, matrix: &mut Matrix) {
+        match self {
+            Self::Name(name) => dga::push(name, matrix),
+            Self::Url(url) => link::push(url, matrix),
+        }
+    }
+
+    /// What a part of it is called.
+    pub(super) fn part_name(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "part_of_name",
+            Self::Url(_) => "part_of_url",
+        }
+    }
+
+    /// What can be taken out of it, each with what is left.
+    pub(super) fn parts(&self) -> Vec<(String, Self)> {
+        match self {
+            Self::Name(name) => {
+                parts(name).into_iter().map(|(part, left)| (part, Self::Name(left))).collect()
+            }
+            Self::Url(url) => {
+                url_parts(url).into_iter().map(|(part, left)| (part, Self::Url(left))).collect()
+            }
+        }
+    }
 }
 
 fn read(items: &mut dyn BufRead, item: &mut Vec<u8>) -> io::Result<bool> {

@@ -1,18 +1,16 @@
 //! `score`: items as a model of their detector sees them, one JSON object for each line, in order.
 //!
-//! What the daemon says of a client is not said here: one name, whatever its score, is no alert
-//! there.
+//! What the daemon says of a client is not said here: one item, whatever its score, may be no
+//! alert there.
 
 use std::io::{self, BufWriter, Write};
 
-use super::args::{Args, Detector, Score};
+use super::args::{Args, Score};
 use super::exit::Exit;
-use super::items::{self, Items};
+use super::items::{self, Item, Items};
 use super::{Failed, plan};
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::score::Ppm;
-use crate::feature::dga::{DGA, push};
-use crate::feature::{Name, parts};
 use crate::model::{Models, Scorer, Trouble, strongest};
 
 /// A score below this needs no reason, in parts per million.
@@ -20,24 +18,26 @@ const REASON_MIN: u32 = 100_000;
 
 /// Scores every item.
 pub(super) fn run(args: &Args, score: &Score) -> Result<Exit, Failed> {
-    let Detector::Dga = score.detector;
+    let def = items::def(score.detector);
     let plan = plan(args)?;
-    let models = Models::open(&plan.places, &[&DGA]).map_err(|trouble| {
+    let models = Models::open(&plan.places, &[def]).map_err(|trouble| {
         let exit = match trouble {
             Trouble::Absent(_) | Trouble::Library(_) => Exit::Unavailable,
             _ => Exit::Config,
         };
         Failed::new(exit, trouble)
     })?;
-    let entry = models.entry(DGA.detector).expect("just opened");
+    let entry = models.entry(def.detector).expect("just opened");
     let threshold = Ppm::new((entry.threshold * 1e6).round() as u32);
-    let mut scorer = models.scorer(&DGA).expect("just opened");
+    let mut scorer = models.scorer(def).expect("just opened");
     let mut source = items::open(score.file.as_deref())?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut lines = Vec::new();
     loop {
         let is_over = !fill(&mut source, &mut lines)?;
-        let written = write(&lines, &mut scorer, (threshold, !score.no_reasons), &mut out);
+        let items: Vec<_> = lines.iter().map(|line| Item::parse(score.detector, line)).collect();
+        let written =
+            write((&lines, &items), &mut scorer, (threshold, !score.no_reasons), &mut out);
         // Somebody may wait for what is written before he says more.
         let is_due = is_over || source.buffer().is_empty();
         match written.and_then(|()| if is_due { out.flush() } else { Ok(()) }) {
@@ -70,28 +70,26 @@ fn fill(source: &mut Items, lines: &mut Vec<Vec<u8>>) -> Result<bool, Failed> {
 }
 
 fn write(
-    lines: &[Vec<u8>],
+    (lines, items): (&[Vec<u8>], &[Result<Item, String>]),
     scorer: &mut Scorer,
     (threshold, with_reasons): (Ppm, bool),
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let parsed: Vec<_> = lines.iter().map(|line| items::name(line)).collect();
-    let names: Vec<&Name> = parsed.iter().filter_map(|name| name.as_ref().ok()).collect();
-    let mut scores =
-        scorer.score(&names, |name| name.registered().as_bytes(), |name, rows| push(name, rows));
-    let mut scores = scores.drain(..);
-    for (line, name) in lines.iter().zip(&parsed) {
+    let usable: Vec<&Item> = items.iter().filter_map(|item| item.as_ref().ok()).collect();
+    let scores = scorer.score(&usable, |item| item.key(), |item, rows| item.push(rows));
+    let mut scores = scores.into_iter();
+    for (line, item) in lines.iter().zip(items) {
         write!(out, "{{\"input\":{}", quoted(&String::from_utf8_lossy(line)))?;
-        match name {
-            Ok(name) => {
+        match item {
+            Ok(item) => {
                 let score = scores.next().unwrap_or_default();
                 write!(out, ",\"score\":{score},\"alert\":{}", score >= threshold)?;
                 if with_reasons {
-                    let reason = reason(name, score, scorer).unwrap_or_default();
+                    let reason = reason(item, score, scorer).unwrap_or_default();
                     write!(out, ",\"reasons\":[{reason}]")?;
                 }
             }
-            Err(error) => write!(out, ",\"error\":{}", quoted(&error.to_string()))?,
+            Err(error) => write!(out, ",\"error\":{}", quoted(error))?,
         }
         out.write_all(b"}\n")?;
     }
@@ -102,15 +100,16 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The part of a name that its score hangs on, with what is left of the score without it.
-fn reason(name: &Name, score: Ppm, scorer: &mut Scorer) -> Option<String> {
+/// The part of an item that its score hangs on, with what is left of the score without it.
+fn reason(item: &Item, score: Ppm, scorer: &mut Scorer) -> Option<String> {
     if score.get() < REASON_MIN {
         return None;
     }
-    let part = strongest(scorer, score, &parts(name), |it| it.registered().as_bytes(), push)?;
+    let part = strongest(scorer, score, &item.parts(), Item::key, Item::push)?;
     let share = Ppm::new(score.get() - part.left.get());
     let (text, left) = (quoted(&part.text), part.left);
     Some(format!(
-        "{{\"feature\":\"part_of_name\",\"observed\":{text},\"without\":{left},\"contribution\":{share}}}"
+        "{{\"feature\":{:?},\"observed\":{text},\"without\":{left},\"contribution\":{share}}}",
+        item.part_name(),
     ))
 }

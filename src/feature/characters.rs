@@ -26,6 +26,16 @@ pub(super) fn id(c: char) -> i32 {
     }
 }
 
+/// The id of a character of a URL: as in labels, and each sign of ASCII for itself.
+pub(super) fn url_id(c: char) -> i32 {
+    const SIGNS: &str = "./?=&%~+,;:@!$'()*#[]{}|^`<>\"\\ ";
+    let sign = |c: char| SIGNS.find(c).and_then(|at| i32::try_from(at).ok());
+    match id(c) {
+        OTHER_ASCII => sign(c).map_or(OTHER_ASCII, |at| UNICODE + 1 + at),
+        id => id,
+    }
+}
+
 /// The letter of ASCII that `id` is.
 pub(super) fn letter(id: i32) -> Option<u8> {
     let is_letter = (LETTER_FIRST..=LETTER_LAST).contains(&id);

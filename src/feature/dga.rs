@@ -3,22 +3,14 @@
 //! can be kept by registered domain.
 
 use super::characters::id;
-use super::measures::{flag, measure, ratio};
-use super::suffix::Kind;
+use super::measures::{measure, of_suffix};
+use super::suffix::{SUFFIX_WIDTH, suffix_ids};
 use super::{Element, FeatureDef, InputDef, Matrix, Row};
 
 pub use super::{Name, Unusable};
 
 /// Characters of a label that are seen: those of the longest.
 const LABEL_WIDTH: usize = 64;
-/// What a suffix says: its own id, that of its last label, who keeps it, how many labels it has.
-const SUFFIX_WIDTH: usize = 4;
-
-/// Ids of whole suffixes; 0 is none.
-const SUFFIX_IDS: u32 = 4096;
-/// Ids of last labels; 0 is none.
-const TOP_IDS: u32 = 1024;
-
 /// What is measured of a label and its suffix, each about from 0 to 1.
 const MEASURES: &[&str] = &[
     "length",
@@ -76,32 +68,14 @@ pub fn push(name: &Name, matrix: &mut Matrix) {
         *slot = id(c);
         len += 1;
     }
-    let labels = name.suffix().split('.').count();
     for (at, row) in matrix.grow().enumerate() {
         match row {
             Row::Ids(out) if at == 0 => out.copy_from_slice(&characters),
-            Row::Ids(out) => out.copy_from_slice(&suffix(name, labels)),
+            Row::Ids(out) => out.copy_from_slice(&suffix_ids(name)),
             Row::Measures(out) => {
                 measure(&characters[..len], out);
-                let kind = name.kind();
-                out[22] = ratio(labels, 4);
-                out[23] = flag(kind == Kind::Private);
-                out[24] = flag(kind != Kind::Unlisted);
-                out[25] = ratio(name.suffix().len(), 32);
+                of_suffix(name, out);
             }
         }
     }
-}
-
-/// The ids of a suffix, as in [`SUFFIX_WIDTH`].
-fn suffix(name: &Name, labels: usize) -> [i32; SUFFIX_WIDTH] {
-    let suffix = name.suffix();
-    let top = suffix.rsplit('.').next().unwrap_or(suffix);
-    let bucket = |text: &str, ids: u32| (fnv(text) % (ids - 1) + 1).cast_signed();
-    [bucket(suffix, SUFFIX_IDS), bucket(top, TOP_IDS), name.kind() as i32, labels.min(7) as i32]
-}
-
-/// FNV-1a: the same on every machine, and in the training's tests.
-fn fnv(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

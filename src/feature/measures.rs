@@ -1,6 +1,8 @@
 //! Measures of a label: counts, longest runs and shares, in integers that are divided once.
 
 use super::characters::{COUNT, HYPHEN, UNICODE, digit, is_vowel, letter};
+use super::name::Name;
+use super::suffix::Kind;
 
 /// 1,000 c log2 c, rounded, by c: entropy without a logarithm.
 const WEIGHTED: [u32; 65] = [
@@ -51,6 +53,15 @@ pub(super) fn measure(label: &[i32], out: &mut [f32]) {
     out[29] = ratio(parts().map(<[i32]>::len).max().unwrap_or_default(), 64);
     out[30] = ratio(label.windows(3).filter(|three| three[0] == three[2]).count(), len);
     out[31] = ratio(pairs(label, is_common), len);
+}
+
+/// What is measured of the suffix of a name, among the measures of its label.
+pub(super) fn of_suffix(name: &Name, out: &mut [f32]) {
+    let kind = name.kind();
+    out[22] = ratio(name.suffix().split('.').count(), 4);
+    out[23] = flag(kind == Kind::Private);
+    out[24] = flag(kind != Kind::Unlisted);
+    out[25] = ratio(name.suffix().len(), 32);
 }
 
 /// How many different characters and pairs there are, and how even they are.
@@ -137,7 +148,7 @@ fn pairs(label: &[i32], is: impl Fn(i32, i32) -> bool) -> usize {
 }
 
 /// The longest run of such characters.
-fn run(label: &[i32], is: impl Fn(i32) -> bool) -> usize {
+pub(super) fn run(label: &[i32], is: impl Fn(i32) -> bool) -> usize {
     let step = |(longest, run): (usize, usize), id: &i32| {
         let run = if is(*id) { run + 1 } else { 0 };
         (longest.max(run), run)

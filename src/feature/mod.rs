@@ -4,15 +4,23 @@
 //! Nothing here is learned: tables that are fitted to data belong into the model. No ONNX, no IO,
 //! and no arithmetic whose last bit depends on the machine: integers, divided once.
 
+mod address;
+mod brands;
 mod characters;
 pub mod dga;
+pub mod link;
+mod link_measures;
 mod measures;
 mod name;
 mod parts;
+mod percent;
 mod suffix;
+mod url;
 
+pub use address::Notation;
 pub use name::{Name, Unusable};
-pub use parts::parts;
+pub use parts::{parts, url_parts};
+pub use url::{Host, NoUrl, Url};
 
 /// What the elements of an input are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

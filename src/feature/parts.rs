@@ -1,6 +1,7 @@
-//! What can be taken out of a name, to see what its score hangs on.
+//! What can be taken out of a name or a URL, to see what its score hangs on.
 
 use super::Name;
+use super::url::{Host, Url};
 
 /// Parts of a name at most, so that the work for a reason is bounded.
 const PARTS_MAX: usize = 48;
@@ -27,4 +28,53 @@ pub fn parts(name: &Name) -> Vec<(String, Name)> {
         }
     }
     found
+}
+
+/// Segments of a path that are taken out.
+const SEGMENTS_MAX: usize = 12;
+
+/// Parts of a URL, each with the URL that is left without it: its path, its query, a segment, what
+/// stands in front of the registered domain, a word of that, a port.
+#[must_use]
+pub fn url_parts(url: &Url) -> Vec<(String, Url)> {
+    let mut found = Vec::new();
+    let (host, path) = (url.host_text(), url.path());
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let mut out = |part: &str, left: String| {
+        // What is left is decoded, and must not be taken apart again at what was escaped.
+        if let (false, Ok(left)) = (part.is_empty(), Url::parse(escaped(&left).as_bytes())) {
+            found.push((part.to_owned(), left));
+        }
+    };
+    out(path, format!("{host}{port}"));
+    let (segments, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    if !segments.is_empty() {
+        out(query, format!("{host}{port}{segments}"));
+    }
+    for (at, segment) in segments.match_indices('/').take(SEGMENTS_MAX) {
+        let rest = &segments[at + segment.len()..];
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (part, rest) = rest.split_at(end);
+        if part.len() + 1 < segments.len() {
+            out(part, format!("{host}{port}{}{rest}{query}", &segments[..at]));
+        }
+    }
+    out(&port, format!("{host}{path}"));
+    let Host::Name(name) = url.host() else { return found };
+    let front = host.strip_suffix(name.registered()).unwrap_or_default();
+    if front != "www." {
+        let registered = name.registered();
+        out(front.trim_end_matches('.'), format!("{registered}{port}{path}"));
+    }
+    let words: Vec<&str> = name.label().split('-').collect();
+    for at in (0..words.len()).take(SEGMENTS_MAX).filter(|_| words.len() > 1) {
+        let left: Vec<&str> = [&words[..at], &words[at + 1..]].concat();
+        out(words[at], format!("{front}{}.{}{port}{path}", left.join("-"), name.suffix()));
+    }
+    found
+}
+
+/// A decoded URL so that it is read as the same.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('#', "%23")
 }

@@ -3,6 +3,16 @@
 
 use psl::{List, Psl, Type};
 
+use super::name::Name;
+
+/// What a suffix says: its own id, that of its last label, who keeps it, how many labels it has.
+pub(super) const SUFFIX_WIDTH: usize = 4;
+
+/// Ids of whole suffixes; 0 is none.
+const SUFFIX_IDS: u32 = 4096;
+/// Ids of last labels; 0 is none.
+const TOP_IDS: u32 = 1024;
+
 /// Where a name ends and whose the end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Suffix {
@@ -119,4 +129,18 @@ fn of(name: &str, from: usize) -> Option<Suffix> {
         None => Kind::Unlisted,
     };
     Some(Suffix { at: name.len() - found.as_bytes().len(), kind })
+}
+
+/// The ids of the suffix of a name, as in [`SUFFIX_WIDTH`].
+pub(super) fn suffix_ids(name: &Name) -> [i32; SUFFIX_WIDTH] {
+    let suffix = name.suffix();
+    let labels = suffix.split('.').count();
+    let top = suffix.rsplit('.').next().unwrap_or(suffix);
+    let bucket = |text: &str, ids: u32| (fnv(text) % (ids - 1) + 1).cast_signed();
+    [bucket(suffix, SUFFIX_IDS), bucket(top, TOP_IDS), name.kind() as i32, labels.min(7) as i32]
+}
+
+/// FNV-1a: the same on every machine, and in the training's tests.
+pub(super) fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::dga::{DGA, push};
-use super::{Matrix, Name, Tensor, Unusable};
+use super::{Matrix, Name, Tensor, Unusable, Url, link, url_parts};
 use crate::base::limits::ITEM_BYTES_MAX;
 
 /// `label | suffix`, or the reason.
@@ -199,5 +199,192 @@ proptest! {
         let mut line = piece.repeat(ITEM_BYTES_MAX / piece.len());
         line.push('a');
         prop_assert_eq!(Name::parse(line.as_bytes()), Err(Unusable::TooLong));
+    }
+}
+
+/// `site | host | port | path`, with `user@` and layers, or the reason.
+fn read_url(line: &[u8]) -> String {
+    match Url::parse(line) {
+        Ok(url) => {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            let user = if url.has_user() { "user@" } else { "" };
+            format!("{} | {user}{}{port} | {}", url.site(), url.host_text(), url.path())
+        }
+        Err(why) => why.to_string(),
+    }
+}
+
+fn check_urls(cases: &[(&str, &str)]) {
+    for (line, expected) in cases {
+        assert_eq!(read_url(line.as_bytes()), *expected, "{line:?}");
+    }
+}
+
+#[test]
+fn urls_have_a_site() {
+    check_urls(&[
+        ("example.com", "example.com | example.com | "),
+        ("http://www.Example.COM/", "example.com | www.example.com | "),
+        ("https://a.example.co.uk:443/Path?q=1#x", "example.co.uk | a.example.co.uk | /Path?q=1"),
+        ("example.com:8080/a", "example.com | example.com:8080 | /a"),
+        ("foo.web.app/login", "foo.web.app | foo.web.app | /login"),
+        ("http://paypal.com@evil.ru/x", "evil.ru | user@evil.ru | /x"),
+        ("http://paypal.com:80@evil.ru:81", "evil.ru | user@evil.ru:81 | "),
+        ("http:\\\\example.com\\a\\b", "example.com | example.com | /a/b"),
+        ("http:///example.com/a", "example.com | example.com | /a"),
+        ("//example.com/a", "example.com | example.com | /a"),
+        (" htt\tp://exam\nple.com ", "example.com | example.com | "),
+        ("hxxp://example.com?x", "example.com | example.com | ?x"),
+        ("http://0x5db8d822/i", "93.184.216.34 | 93.184.216.34 | /i"),
+        ("1.2.3.4:5/Mozi.m", "1.2.3.4 | 1.2.3.4:5 | /Mozi.m"),
+        ("http://[2001:DB8::1]:8080/", "2001:db8::1 | [2001:db8::1]:8080 | "),
+        ("http://exam%70le.com/%2561", "example.com | example.com | /a"),
+        ("a.com/x/../%2e%2e/%2e/etc", "a.com | a.com | /etc"),
+        ("a.com/\u{202e}cod.exe\0", "a.com | a.com | /\u{202e}cod.exe\0"),
+    ]);
+}
+
+#[test]
+fn what_is_no_url_is_named() {
+    check_urls(&[
+        ("", "the host: empty: there is no name"),
+        ("http://", "the host: empty: there is no name"),
+        ("/only/a/path", "the host: empty: there is no name"),
+        ("http://[::1]:99999/", "the port is no number up to 65535"),
+        ("example.com:x/", "the port is no number up to 65535"),
+        ("http://[::1/", "the host is a broken address"),
+        ("http://300.1.1.1/", "the host is a broken address"),
+        ("javascript:alert(1)", "not a URL of http, https, ftp or ws"),
+        ("mailto:somebody@example.com", "not a URL of http, https, ftp or ws"),
+        ("file:///etc/passwd", "not a URL of http, https, ftp or ws"),
+        ("http://localhost/", "the host: a local name"),
+        ("http://a b.com/", "the host: a control character, a space or a delimiter in the name"),
+        ("http://a%00b.com/", "the host: a control character, a space or a delimiter in the name"),
+        ("http://a%2fb.com/", "the host: a control character, a space or a delimiter in the name"),
+        (&format!("a.com/{}", "a".repeat(ITEM_BYTES_MAX)), "longer than 64 KiB"),
+    ]);
+}
+
+fn url_row(url: &Url) -> Vec<f32> {
+    let mut matrix = Matrix::new(&link::PHISHING);
+    link::push(url, &mut matrix);
+    matrix.row(0).collect()
+}
+
+#[test]
+fn a_column_says_what_it_is() {
+    let columns: Vec<String> = link::PHISHING.columns().collect();
+    let check = |url: &str, expected: &[(&str, f32)]| {
+        let row = url_row(&Url::parse(url.as_bytes()).unwrap());
+        for (column, value) in expected {
+            let at = columns.iter().position(|it| it == column).unwrap();
+            assert_eq!(row[at].to_bits(), value.to_bits(), "{url}: {column} is {}", row[at]);
+        }
+    };
+    check(
+        "http://0x5db8d822:8081/i",
+        &[
+            ("address", 1.0),
+            ("address_odd", 1.0),
+            ("port", 1.0),
+            ("port_high", 0.0),
+            ("bare_word", 1.0),
+            ("extension_none", 1.0),
+            ("label_length", 0.0),
+            ("path", 1.0),
+        ],
+    );
+    check(
+        "paypal.com.login-secure.example.com/a/invoice.pdf.exe?x=1&y=2",
+        &[
+            ("brand_in_front", 1.0),
+            ("brand_own", 0.0),
+            ("labels_in_front", 0.375),
+            ("host_bait", 0.5),
+            ("double_extension", 1.0),
+            ("extension_program", 1.0),
+            ("extension_none", 0.0),
+            ("parameters", 0.25),
+            ("path_bait", 0.0),
+            ("segments", 0.25),
+        ],
+    );
+    check(
+        "xn--pypal-4ve.com/%2541",
+        &[("punycode", 1.0), ("scripts_mixed", 1.0), ("layers", 0.5), ("brand_near", 1.0)],
+    );
+    check("a.com/wp-content/x.php", &[("content_management", 1.0), ("extension_page", 1.0)]);
+    check("a.com", &[("path", 0.0), ("path_length", 0.0), ("extension_none", 1.0)]);
+    check(
+        "u@a.com/~b/.c/d//1/deadbeef/",
+        &[
+            ("user", 1.0),
+            ("tilde", 1.0),
+            ("hidden_segment", 1.0),
+            ("double_slash", 1.0),
+            ("hex_segment", 1.0),
+            ("ends_with_slash", 1.0),
+            ("number_segments", 0.2),
+        ],
+    );
+}
+
+/// URLs of all kinds, odd ones among them.
+fn any_url() -> impl Strategy<Value = String> {
+    let host = prop_oneof![
+        "[a-z0-9-]{1,12}(\\.[a-z0-9-]{1,8}){0,3}\\.(com|de|co\\.uk|web\\.app)",
+        "(paypal|amazon|pаypal)[.-][a-z]{1,6}\\.com",
+        "[0-9]{1,3}(\\.[0-9]{1,3}){3}",
+        "0x[0-9a-f]{8}",
+    ];
+    let path = "(/[a-zA-Z0-9%._~-]{0,12}){0,5}(\\?[a-z]=[%a-z0-9./:@]{0,20})?";
+    ("(https?://)?(u@)?", host, "(:[0-9]{1,4})?", path)
+        .prop_map(|(scheme, host, port, path)| format!("{scheme}{host}{port}{path}"))
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_url_or_a_reason(line in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(url) = Url::parse(&line) {
+            prop_assert!(url_row(&url).iter().all(|number| number.is_finite()));
+        }
+    }
+
+    #[test]
+    fn scheme_www_and_fragment_say_nothing(line in any_url()) {
+        let Ok(url) = Url::parse(line.as_bytes()) else { return Ok(()) };
+        let bare = line.trim_start_matches("http://").trim_start_matches("https://");
+        for other in [format!("HTTPS://{bare}"), format!("{line}#fragment")] {
+            let other = Url::parse(other.as_bytes()).unwrap();
+            prop_assert_eq!(url.key(), other.key());
+            prop_assert_eq!(url_row(&url), url_row(&other));
+        }
+        let with = Url::parse(format!("www.{bare}").as_bytes());
+        if let (Ok(with), false) = (with, line.contains('@')) {
+            if with.site() == url.site() {
+                prop_assert_eq!(url_row(&url), url_row(&with));
+            }
+        }
+    }
+
+    /// Whoever remembers scores by the key remembers the right ones.
+    #[test]
+    fn the_key_tells_rows_apart(a in any_url(), b in any_url()) {
+        let (Ok(a), Ok(b)) = (Url::parse(a.as_bytes()), Url::parse(b.as_bytes())) else {
+            return Ok(());
+        };
+        prop_assert!(a.key() != b.key() || url_row(&a) == url_row(&b));
+    }
+
+    #[test]
+    fn every_part_leaves_a_url(line in any_url()) {
+        let Ok(url) = Url::parse(line.as_bytes()) else { return Ok(()) };
+        let parts = url_parts(&url);
+        prop_assert!(parts.len() <= 30, "{}", parts.len());
+        for (part, left) in parts {
+            prop_assert!(!part.is_empty());
+            prop_assert!(left.as_str().len() < url.as_str().len(), "{left:?}");
+            prop_assert!(url_row(&left).iter().all(|number| number.is_finite()));
+        }
     }
 }
