@@ -105,11 +105,13 @@ fn has_glued(text: &str) -> bool {
 
 /// Whether a word is a long brand with one character changed, added, left out or swapped.
 fn is_near(word: &str) -> bool {
+    if is_brand(word) {
+        return false;
+    }
     let word = word.as_bytes();
     BRANDS.words.iter().any(|brand| {
         brand.len() >= NEAR_MIN
             && brand.len().abs_diff(word.len()) <= 1
-            && brand.as_bytes() != word
             && differs_by_one(brand.as_bytes(), word)
     })
 }

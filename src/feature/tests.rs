@@ -305,7 +305,7 @@ fn a_column_says_what_it_is() {
             ("extension_program", 1.0),
             ("extension_none", 0.0),
             ("parameters", 0.25),
-            ("path_bait", 0.0),
+            ("path_bait", 0.25),
             ("segments", 0.25),
         ],
     );

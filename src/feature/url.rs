@@ -178,13 +178,14 @@ fn digits(port: u16) -> usize {
 /// What stands behind the scheme. A word, a colon and no slashes is a scheme too, unless a port
 /// follows.
 fn without_scheme(line: &[u8]) -> Result<&[u8], NoUrl> {
-    let Some(colon) = memchr::memchr(b':', line) else { return Ok(line) };
+    // `//host`, as a page may refer to it.
+    let relative = line.strip_prefix(b"//").unwrap_or(line);
+    let Some(colon) = memchr::memchr(b':', line) else { return Ok(relative) };
     let (word, rest) = (&line[..colon], &line[colon + 1..]);
     let is_word = word.first().is_some_and(u8::is_ascii_alphabetic)
         && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     if !is_word {
-        // `//host`, as a page may refer to it.
-        return Ok(line.strip_prefix(b"//").unwrap_or(line));
+        return Ok(relative);
     }
     let known = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes()));
     let slashes = rest.iter().take_while(|byte| matches!(byte, b'/' | b'\\')).count();
