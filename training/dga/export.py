@@ -1,49 +1,17 @@
 """The network as ONNX: 64 rows a call, fixed, and the calibrated probability of each."""
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
-from . import model, trees
+from common import graph
+from common.graph import ROWS
 
-ROWS = 64
-OPSET = 17
-WIDTHS = {"label": 64, "suffix": 4, "measures": model.MEASURES}
+from . import model
+
+WIDTHS = {"label": ("i32", 64), "suffix": ("i32", 4), "measures": ("f32", model.MEASURES)}
 LENGTH = model.LENGTH + 2
 # Added to what stands outside of the label: the greater of this and 0 is nothing.
 OUTSIDE = -1e6
-
-
-class Graph:
-    """Nodes and weights, by name."""
-
-    def __init__(self):
-        self.nodes, self.weights, self.count = [], [], 0
-
-    def op(self, kind, *inputs, **attributes):
-        self.count += 1
-        out = f"v{self.count}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
-        return out
-
-    def const(self, value, dtype=np.float32):
-        self.count += 1
-        name = f"c{self.count}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
-        return name
-
-    def half(self, value):
-        """A table that is kept in 16 bits; ONNX Runtime widens it once, when it loads."""
-        return self.op("Cast", self.const(value, np.float16), to=TensorProto.FLOAT)
-
-    def ints(self, *values):
-        return self.const(np.array(values), np.int64)
-
-    def slice(self, x, start, end, axis=1):
-        return self.op("Slice", x, self.ints(start), self.ints(end), self.ints(axis))
-
-    def total(self, x, axis):
-        return self.op("ReduceSum", x, self.ints(axis), keepdims=0)
 
 
 def places(g, tokens, top):
@@ -169,21 +137,9 @@ def logit(g, p, parts, suffix):
     return g.op("Gemm", x, g.const(p["wl"]), g.const(p["bl"]))
 
 
-def ensemble(g, text, measures, summary):
-    """The logit of the boosted trees."""
-    g.count += 1
-    out = f"v{g.count}"
-    rows = g.op("Concat", measures, summary, axis=1)
-    node = helper.make_node(
-        "TreeEnsembleRegressor", [rows], [out], domain="ai.onnx.ml", **trees.attributes(text)
-    )
-    g.nodes.append(node)
-    return out
-
-
 def build(members, tables, text, slope, offset):
     """The mean of what networks and trees say, calibrated."""
-    g = Graph()
+    g = graph.Graph()
     begin = g.const(np.full((ROWS, 1), model.BEGIN), np.int32)
     end = g.const(np.zeros((ROWS, 1)), np.int32)
     tokens = g.op("Concat", begin, g.slice("label", 0, model.LENGTH), end, axis=1)
@@ -192,37 +148,11 @@ def build(members, tables, text, slope, offset):
     seen = convolved(g, members, tokens, inside, near)
     logits = [logit(g, p, [summary, *parts], ids) for p, parts in zip(members, seen)]
     total = g.op("Mul", g.op("Sum", *logits), g.const(1 / len(members)))
-    total = g.op("Add", total, ensemble(g, text, "measures", summary))
-    line = g.op("Add", g.op("Mul", total, g.const(slope / 2)), g.const(offset))
-    g.nodes.append(helper.make_node("Sigmoid", [line], ["column"]))
-    g.weights.append(numpy_helper.from_array(np.array([ROWS], np.int64), "rows"))
-    g.nodes.append(helper.make_node("Reshape", ["column", "rows"], ["probability"]))
-    kinds = {"label": TensorProto.INT32, "suffix": TensorProto.INT32, "measures": TensorProto.FLOAT}
-    inputs = [
-        helper.make_tensor_value_info(name, kinds[name], [ROWS, width])
-        for name, width in WIDTHS.items()
-    ]
-    output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [ROWS])
-    graph = helper.make_graph(g.nodes, "dga", inputs, [output], g.weights)
-    out = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", 3)],
-        ir_version=8,
-        producer_name="zeek-ueba",
-    )
-    onnx.checker.check_model(out, full_check=True)
-    return out
+    total = g.op("Add", total, g.trees(text, "measures", summary))
+    g.probability(g.op("Add", g.op("Mul", total, g.const(slope / 2)), g.const(offset)))
+    return g.model("dga", WIDTHS)
 
 
-def score(session, columns):
-    """Probabilities of rows of `[label, suffix, measures]`, 64 a call as they are served."""
-    total = len(columns[0])
-    out = np.zeros(total, np.float32)
-    for start in range(0, total, ROWS):
-        part = [column[start : start + ROWS] for column in columns]
-        missing = ROWS - len(part[0])
-        if missing:
-            part = [np.pad(column, ((0, missing), (0, 0))) for column in part]
-        got = session.run(None, dict(zip(WIDTHS, part)))[0]
-        out[start : start + ROWS] = got[: total - start]
-    return out
+def score(served, columns):
+    """Probabilities of rows of `[label, suffix, measures]`."""
+    return graph.score(served, dict(zip(WIDTHS, columns)))

@@ -1,10 +1,10 @@
 """From trained networks to what is shipped: calibration, threshold, figures, ONNX, models.toml."""
 
-import hashlib
 import json
 
 import numpy as np
-import onnxruntime
+
+from common import graph, manifest, platt
 
 from . import card, data, evaluate, export, model, real
 
@@ -21,19 +21,8 @@ REAL_NAMES_PER_ALARM = 2000
 def calibrate(logits, table, rows):
     """Platt's line on rows that were left out, families alike, at `PRIOR`."""
     label, family = table["label"][rows], table["family"][rows]
-    weights = np.zeros(len(rows))
-    weights[label == 0] = (1 - PRIOR) / np.sum(label == 0)
-    names, sizes = np.unique(family[label == 1], return_counts=True)
-    for name, size in zip(names, sizes):
-        weights[family == name] = PRIOR / len(names) / size
-    line = np.array([1.0, np.log(PRIOR)])
-    x = np.stack([logits.astype(float), np.ones(len(logits))], 1)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ line))
-        gradient = x.T @ (weights * (p - label))
-        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x
-        line -= np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
-    return float(line[0]), float(line[1])
+    families = np.where(label == 1, family, "")
+    return platt.fit(logits, label, platt.weighed(label, families, PRIOR))
 
 
 def logits_of(kept):
@@ -50,18 +39,11 @@ def networks(kept):
     ], tables
 
 
-def session(path):
-    """As it is served: one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def write_model(path, kept, slope, offset):
     members, tables = networks(kept[0])
     text = str(kept[1]["text"])
     path.write_bytes(export.build(members, tables, text, slope, offset).SerializeToString())
-    return session(path)
+    return graph.session(path)
 
 
 def real_names(served, args):
@@ -96,27 +78,20 @@ def sources(scores, table, rows, threshold):
 
 def toml(sha256, threshold, result, args):
     """The table of models.toml."""
-    kinds = {"label": "i32", "suffix": "i32", "measures": "f32"}
-    inputs = ", ".join(
-        f'{{ name = "{name}", element = "{kinds[name]}", width = {width} }}'
-        for name, width in export.WIDTHS.items()
-    )
     rows = result["rows"]
     lines = [
-        "# Written by training/: what each model is, and what has to be as it was trained.",
-        "",
         "[dga]",
         'file = "dga.onnx"',
         f'sha256 = "{sha256}"',
         f'version = "{VERSION}"',
-        f"opset = {export.OPSET}",
+        f"opset = {graph.OPSET}",
         "features = 1",
-        f"inputs = [{inputs}]",
+        manifest.inputs(export.WIDTHS),
         f"threshold = {threshold:.3f}",
         f"prior = {PRIOR}",
         "",
         "[dga.data]",
-        f'sha256 = "{hashlib.sha256((args.data / "dga.csv.gz").read_bytes()).hexdigest()}"',
+        f'sha256 = "{manifest.sha256(args.data / "dga.csv.gz")}"',
         f"generated = {rows['generated']}",
         f"families = {rows['families']}",
         f"benign = {rows['benign']}",
@@ -159,7 +134,7 @@ def describe_folds(args, text):
     for run in range(data.FOLDS):
         directory = args.work / f"fold-{run}"
         lines = [f"# Trained without fold {run}; the figures are those of all folds.", *text.splitlines()]
-        sha256 = hashlib.sha256((directory / "dga.onnx").read_bytes()).hexdigest()
+        sha256 = manifest.sha256(directory / "dga.onnx")
         at = next(at for at, line in enumerate(lines) if line.startswith("sha256 = "))
         lines[at] = f'sha256 = "{sha256}"'
         at = next(at for at, line in enumerate(lines) if line.startswith("version = "))
@@ -203,9 +178,8 @@ def write(args, names, kept):
         },
         "members": len(networks(kept[data.ALL][0])[0]),
     }
-    sha256 = hashlib.sha256((args.out / "dga.onnx").read_bytes()).hexdigest()
-    text = toml(sha256, threshold, result, args)
-    (args.out / "models.toml").write_text(text)
+    text = toml(manifest.sha256(args.out / "dga.onnx"), threshold, result, args)
+    manifest.write(args.out / "models.toml", "dga", text)
     describe_folds(args, text)
     (args.work / "result.json").write_text(json.dumps(result, indent=1))
     np.savez_compressed(args.work / "left-out.npz", rows=rows, scores=scores)
