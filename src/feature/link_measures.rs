@@ -109,6 +109,42 @@ pub(super) const NAMES: &[&str] = &[
     "extension_other",
     "extension_none",
     "bare_word",
+    "file_length",
+    "file_digits",
+    "file_letters",
+    "file_upper",
+    "file_vowels",
+    "file_distinct",
+    "file_consonant_run",
+    "file_digit_run",
+    "file_letter_run",
+    "file_switches",
+    "file_humps",
+    "file_hyphens",
+    "file_underscores",
+    "file_dots",
+    "file_hex",
+    "file_number",
+    "file_one",
+    "file_version",
+    "file_machine",
+    "extension_length",
+    "extension_before",
+    "directory_mean",
+    "directory_least",
+    "directory_digits",
+    "directory_upper",
+    "directory_vowels",
+    "directory_consonant_run",
+    "query_digits",
+    "query_upper",
+    "query_vowels",
+    "query_digit_run",
+    "query_bare",
+    "words",
+    "word_mean",
+    "word_longest",
+    "label_in_path",
 ];
 
 /// Words that lure somebody into giving something away.
@@ -262,6 +298,10 @@ pub(super) fn measure(url: &Url, host: &str, slots: &mut [f32]) {
     of_path(url, &path, &small, &mut out);
     of_segments(&small, &mut out);
     of_extension(&small, &mut out);
+    of_file(&path, &mut out);
+    of_directories(&path, &mut out);
+    of_query(&path, &mut out);
+    of_words(name, &small, &mut out);
     debug_assert_eq!(out.at, NAMES.len(), "a column without a measure");
 }
 
@@ -336,8 +376,7 @@ fn of_path(url: &Url, path: &str, small: &str, out: &mut Out<'_>) {
     out.put("path_upper", share(path, |c| c.is_ascii_uppercase()));
     out.put("path_signs", share(path, |c| c.is_ascii_punctuation() && c != '/'));
     out.put("path_distinct", ratio(distinct(small), 40));
-    let vowels = small.chars().filter(|c| "aeiou".contains(*c)).count();
-    out.put("path_vowels", ratio(vowels, small.chars().filter(|c| is_letter(*c)).count()));
+    out.put("path_vowels", vowels(small));
     out.put("path_digit_run", ratio(run(&ids, |id| digit(id).is_some()).min(32), 16));
     let is_consonant = |id| letter(id).is_some() && !is_vowel(id);
     out.put("path_consonant_run", ratio(run(&ids, is_consonant).min(32), 16));
@@ -431,6 +470,104 @@ fn of_extension(small: &str, out: &mut Out<'_>) {
     let last = small.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let bare = small.matches('/').count() == 1 && (1..=8).contains(&last.len());
     out.put("bare_word", flag(bare && last.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+}
+
+/// What is measured of a file's name without its extension.
+fn of_file(path: &str, out: &mut Out<'_>) {
+    let segments = path.split('?').next().unwrap_or_default();
+    let last = segments.rsplit('/').next().unwrap_or_default();
+    let small = last.to_lowercase();
+    let end = extension(&small);
+    let length = last.len() - end.map_or(0, |end| end.len() + 1);
+    // Only letters that change their length in lower case could make this miss.
+    let file = last.get(..length).unwrap_or(last);
+    let low = file.to_lowercase();
+    let ids: Vec<i32> = low.chars().map(id).collect();
+    let len = file.chars().count();
+    out.put("file_length", ratio(len.min(128), 32));
+    out.put("file_digits", share(file, |c| c.is_ascii_digit()));
+    out.put("file_letters", share(file, |c| c.is_ascii_alphabetic()));
+    out.put("file_upper", share(file, |c| c.is_ascii_uppercase()));
+    out.put("file_vowels", vowels(&low));
+    out.put("file_distinct", ratio(distinct(&low), len));
+    let is_consonant = |id| letter(id).is_some() && !is_vowel(id);
+    out.put("file_consonant_run", ratio(run(&ids, is_consonant).min(32), 16));
+    out.put("file_digit_run", ratio(run(&ids, |id| digit(id).is_some()).min(32), 16));
+    out.put("file_letter_run", ratio(run(&ids, |id| letter(id).is_some()).min(32), 16));
+    out.put("file_switches", ratio(switches(file).min(32), 16));
+    out.put("file_humps", ratio(humps(file).min(16), 8));
+    out.put("file_hyphens", ratio(file.matches('-').count().min(8), 4));
+    out.put("file_underscores", ratio(file.matches('_').count().min(8), 4));
+    out.put("file_dots", ratio(file.matches('.').count().min(8), 4));
+    out.put("file_hex", flag(len >= 6 && low.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    out.put("file_number", flag(len > 0 && file.bytes().all(|byte| byte.is_ascii_digit())));
+    out.put("file_one", flag(len == 1));
+    out.put("file_version", flag(has_version(last)));
+    let is_machine = |name: &str| kind(name) == Some("extension_machine");
+    out.put("file_machine", flag(is_machine(&low) || low.split('.').any(is_machine)));
+    out.put("extension_length", ratio(end.map_or(0, str::len), 8));
+    let before = low.rsplit_once('.').map(|(_, before)| before);
+    out.put("extension_before", flag(before.is_some_and(|before| kind(before).is_some())));
+}
+
+/// The share of vowels in the letters of a text.
+fn vowels(text: &str) -> f32 {
+    let letters = text.chars().filter(char::is_ascii_alphabetic).count();
+    ratio(text.chars().filter(|c| "aeiou".contains(*c)).count(), letters)
+}
+
+/// How often a capital follows a small letter.
+fn humps(text: &str) -> usize {
+    let is_hump = |two: &&[u8]| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase();
+    text.as_bytes().windows(2).filter(is_hump).count()
+}
+
+/// Whether a dot stands between digits.
+fn has_version(text: &str) -> bool {
+    let is_dot =
+        |three: &[u8]| three[1] == b'.' && three[0].is_ascii_digit() && three[2].is_ascii_digit();
+    text.as_bytes().windows(3).any(is_dot)
+}
+
+/// What is measured of the segments in front of the file.
+fn of_directories(path: &str, out: &mut Out<'_>) {
+    let segments = path.split('?').next().unwrap_or_default();
+    let end = segments.rfind('/').unwrap_or_default();
+    let directories = || parts(segments.get(..end).unwrap_or_default());
+    let sum: usize = directories().map(|it| it.len().min(128)).sum();
+    out.put("directory_mean", ratio(sum, 16 * directories().count().max(1)));
+    out.put("directory_least", ratio(directories().map(str::len).min().unwrap_or(0).min(64), 16));
+    // Of equals the last.
+    let longest = directories().max_by_key(|it| it.len()).unwrap_or_default();
+    let low = longest.to_lowercase();
+    let ids: Vec<i32> = low.chars().map(id).collect();
+    out.put("directory_digits", share(longest, |c| c.is_ascii_digit()));
+    out.put("directory_upper", share(longest, |c| c.is_ascii_uppercase()));
+    out.put("directory_vowels", vowels(&low));
+    let is_consonant = |id| letter(id).is_some() && !is_vowel(id);
+    out.put("directory_consonant_run", ratio(run(&ids, is_consonant).min(32), 16));
+}
+
+fn of_query(path: &str, out: &mut Out<'_>) {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let low = query.to_lowercase();
+    let ids: Vec<i32> = low.chars().map(id).collect();
+    out.put("query_digits", share(query, |c| c.is_ascii_digit()));
+    out.put("query_upper", share(query, |c| c.is_ascii_uppercase()));
+    out.put("query_vowels", vowels(&low));
+    out.put("query_digit_run", ratio(run(&ids, |id| digit(id).is_some()).min(32), 16));
+    out.put("query_bare", flag(!query.is_empty() && !query.contains('=')));
+}
+
+/// What is measured of runs of letters.
+fn of_words(name: Option<&Name>, small: &str, out: &mut Out<'_>) {
+    let words = || small.split(|c: char| !c.is_ascii_lowercase()).filter(|word| !word.is_empty());
+    let sum: usize = words().map(str::len).sum();
+    out.put("words", ratio(words().filter(|word| word.len() >= 3).count().min(32), 16));
+    out.put("word_mean", ratio(sum, 8 * words().count().max(1)));
+    out.put("word_longest", ratio(words().map(str::len).max().unwrap_or_default().min(64), 16));
+    let is_in = |name: &Name| name.label().len() > 3 && small.contains(name.label());
+    out.put("label_in_path", flag(name.is_some_and(is_in)));
 }
 
 #[cfg(test)]
