@@ -40,8 +40,8 @@ pub enum Unusable {
     /// A name of an address.
     #[error("a reverse zone")]
     Reverse,
-    /// A name of this network.
-    #[error("a local name")]
+    /// A name or an address of this network.
+    #[error("of this network")]
     Local,
     /// One label.
     #[error("a single label")]

@@ -215,8 +215,33 @@ fn host(authority: &[u8]) -> Result<(Host, Option<u16>), NoUrl> {
     };
     let port = port.filter(|port| !matches!(port, 80 | 443));
     let host = match address::parse(host).map_err(|()| NoUrl::Address)? {
+        Some((addr, _)) if is_local(addr) => return Err(NoUrl::Host(Unusable::Local)),
         Some((addr, notation)) => Host::Address(addr, notation),
         None => Host::Name(Name::parse(host.as_bytes())?),
     };
     Ok((host, port))
+}
+
+/// Whether an address is of this machine or network, and so nobody's whom a list could name: private
+/// (RFC 1918, 4193), shared (RFC 6598), link-local, loopback, for many, or none.
+fn is_local(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => {
+            let [first, second, ..] = addr.octets();
+            addr.is_private()
+                || addr.is_loopback()
+                || addr.is_link_local()
+                || addr.is_multicast()
+                || first == 0
+                || first >= 240
+                || first == 100 && second & 0xc0 == 64
+        }
+        IpAddr::V6(addr) => {
+            addr.is_loopback()
+                || addr.is_unspecified()
+                || addr.is_multicast()
+                || addr.is_unique_local()
+                || addr.is_unicast_link_local()
+        }
+    }
 }
