@@ -10,13 +10,17 @@ mod dga;
 mod http_oddities;
 mod input;
 mod keys;
+mod known;
 #[cfg(test)]
 mod laws;
 mod long_connection;
+mod names;
 mod pcr;
 mod reasons;
+mod said;
 mod sightings;
 mod targets;
+mod texts;
 
 pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
