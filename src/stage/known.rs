@@ -20,7 +20,7 @@ const KNOWN_DAYS: i64 = 7;
 const NEWS_US: i64 = DAY;
 
 /// What a name is known by: one more that has the same among millions changes little.
-type Key = [u8; 8];
+pub(super) type Key = [u8; 8];
 
 /// What is kept of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub(super) struct Known {
     changed: BTreeSet<Key>,
 }
 
-fn key(name: &[u8]) -> Key {
+pub(super) fn key(name: &[u8]) -> Key {
     let mut key = Key::default();
     key.copy_from_slice(&hash::id(&[name]).0[..8]);
     key
