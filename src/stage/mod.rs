@@ -5,6 +5,8 @@
 //! stand in [`TABLE`], which `check`, `stages` and the tests walk. How to add one:
 //! docs/adding-a-detector.md.
 
+mod agents;
+mod bodies;
 mod context;
 mod dga;
 mod http_oddities;
