@@ -79,7 +79,7 @@ fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String
 }
 
 /// The cells that some records make, in the order of minute, entity and subject.
-fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<(Minute, Cell)> {
+pub(super) fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<(Minute, Cell)> {
     script::folded((stage, &models(stage)), log, text, rows_max)
 }
 
@@ -199,7 +199,7 @@ fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
         }
         assert!(max > 0, "{} has no bound", stage.name);
         for log in logs(stage) {
-            let mut deltas = folded(stage, log, &lines(log, 1200), BATCH_ROWS_MAX);
+            let mut deltas = folded(stage, log, &lines(log, 2400), BATCH_ROWS_MAX);
             deltas.truncate(100);
             assert_eq!(deltas.len(), 100, "{}: too few subjects", stage.name);
             let mut built = close(&settings, &models(stage));

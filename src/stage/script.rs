@@ -9,7 +9,7 @@ use crate::base::keys::{Kind, Settings, Value};
 use crate::base::limits::REASONS_MAX;
 use crate::base::time::{HOUR, Minute};
 use crate::model::Models;
-use crate::record::schema::{ColumnId, ORIG_H, RESP_H};
+use crate::record::schema::ColumnId;
 use crate::record::{
     Batch, Entity, Evidence, Generation, Inside, Log, Parties, RecordRef, Sides, Source, Uid,
 };
@@ -80,12 +80,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(batch: &Batch) -> Self {
         let rows = 0..batch.rows();
-        let side = |row| Sides {
-            orig: batch.addr(ORIG_H, row),
-            resp: batch.addr(RESP_H, row),
-            ..Sides::default()
-        };
-        let sides: Vec<Sides> = rows.clone().map(side).collect();
+        let sides: Vec<Sides> = rows.clone().map(|row| batch.sides(row)).collect();
         let inside = Inside::new(None, false);
         Self {
             source: source(batch.log()),
