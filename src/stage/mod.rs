@@ -18,6 +18,7 @@ mod laws;
 #[cfg_attr(not(test), expect(dead_code, reason = "not in the table yet"))]
 mod link;
 mod long_connection;
+pub mod malicious_download;
 mod names;
 mod pcr;
 mod reasons;
