@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn items() {
         check(r#"{"url":"http://a.com/x.zip","more":[1]}"#, "a.com/x.zip 0.050000");
-        check(r#"{"url":"a.com","size":12}"#, "a.com 0.012987 nameless");
+        check(r#"{"url":"a.com","size":12}"#, "a.com 0.006535 nameless");
         check(
             r#"{"url":"http://192.0.2.1/x","mime_type":"application/x-dosexec","user_agent":"curl/8"}"#,
             "192.0.2.1/x 0.558139 program bare_address agent",

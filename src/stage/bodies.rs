@@ -86,9 +86,9 @@ impl Family {
 
     /// Whether a body of this family has a name that promises another, which nobody would run.
     pub(super) fn is_disguised(self, named: Self) -> bool {
-        let is_harmless = matches!(
+        let is_harmless = !matches!(
             named,
-            Self::Image | Self::Audio | Self::Video | Self::Font | Self::Text | Self::Document
+            Self::Page | Self::Macro | Self::Archive | Self::Script | Self::Program
         );
         match self {
             Self::Program | Self::Script => is_harmless,
@@ -173,6 +173,8 @@ mod tests {
         assert!(Family::Program.is_disguised(Family::Image));
         assert!(Family::Archive.is_disguised(Family::Text));
         assert!(!Family::Archive.is_disguised(Family::Document));
+        assert!(Family::Program.is_disguised(Family::Data));
+        // Pages hand out what they like.
         assert!(!Family::Program.is_disguised(Family::Page));
         assert!(!Family::Image.is_disguised(Family::Text));
     }

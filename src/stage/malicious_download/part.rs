@@ -83,8 +83,9 @@ impl<'a> Part<'a> {
         out.extend_from_slice(agent);
         let room = SUBJECT_BYTES_MAX - out.len();
         out.extend_from_slice(self.text.get(..room).unwrap_or(self.text));
-        let flags = u64::from(self.is_address) * IS_ADDRESS
-            | u64::from(self.has_double_extension) * HAS_DOUBLE_EXTENSION;
+        let flag = |is: bool, flag| if is { flag } else { 0 };
+        let flags = flag(self.is_address, IS_ADDRESS)
+            | flag(self.has_double_extension, HAS_DOUBLE_EXTENSION);
         let score = self.score.map_or(0, |score| u64::from(score.get()) + 1);
         (out, [score, flags, u64::from_be_bytes(self.extension)])
     }

@@ -219,6 +219,20 @@ fn said_once_a_day_of_a_client_and_a_site_unless_it_rises() {
 }
 
 #[test]
+fn a_campaign_is_one_finding_of_each_client() {
+    let line = |n: usize| {
+        let (host, percent) = (n % 10, 40 + n % 57);
+        format!("{} http 10.0.0.{host} F{n} {percent} x{n}.evil.com/{n}.exe {PROGRAM}\n", n / 25)
+    };
+    let found = run(&cells(&(0..500).map(line).collect::<String>()));
+    let name = |it: &Evidence| (it.entity.clone(), it.subject.clone(), it.window);
+    let names: BTreeSet<_> = found.iter().map(name).collect();
+    assert_eq!(names.len(), 10);
+    // It is said again only where it rises, which it cannot do often.
+    assert!(found.len() <= 30, "{}", found.len());
+}
+
+#[test]
 fn who_else_downloads_from_there_counts() {
     let crowd = |clients: u32, start: i64| -> String {
         let line = |n| format!("{} http 10.0.1.{n} - 2 evil.com/x.exe -\n", start + i64::from(n));
@@ -386,10 +400,9 @@ proptest! {
     /// Two rows say the same in whichever minutes they come, and whichever comes first.
     #[test]
     fn the_order_does_not_matter(
-        mut a in script(), shift in -5_i64..=5, kind in 0_u8..12, other in 0_u8..12,
+        (minute, host, number) in (0_i64..2000, 1_u8..4, 0_u8..8),
+        (shift, kind, other) in (-5_i64..=5, 0_u8..12, 0_u8..12),
     ) {
-        a.truncate(1);
-        let (minute, _, host, number, _) = a[0];
         let pair = |http: i64, files: i64| {
             let lines = [
                 line((http, true, host, number, kind)),
@@ -400,8 +413,8 @@ proptest! {
             found.collect::<Vec<_>>()
         };
         let same = pair(minute + 10, minute + 10);
-        prop_assert_eq!(pair(minute + 10, minute + 10 + shift), same.clone());
-        prop_assert_eq!(pair(minute + 10 + shift, minute + 10), same);
+        prop_assert_eq!(&pair(minute + 10, minute + 10 + shift), &same);
+        prop_assert_eq!(&pair(minute + 10 + shift, minute + 10), &same);
     }
 
     /// Being stopped and started between any minutes changes nothing, also where there is no room.
