@@ -44,8 +44,13 @@ pub use sightings::{Sighting, columns as sighting_columns, sightings};
 pub use targets::{Target, targets};
 
 /// Every stage. The order is that of the documentation and of equal contributions.
-pub static TABLE: &[StageDef] =
-    &[long_connection::STAGE, http_oddities::STAGE, pcr::STAGE, dga::STAGE];
+pub static TABLE: &[StageDef] = &[
+    long_connection::STAGE,
+    http_oddities::STAGE,
+    pcr::STAGE,
+    dga::STAGE,
+    malicious_download::STAGE,
+];
 
 /// What the program knows of a stage before it is built.
 #[derive(Debug)]
