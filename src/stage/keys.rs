@@ -1,5 +1,5 @@
-//! The keys that the table of every stage begins with: `enabled`, `weight`, `alert`, `half_life`; and
-//! those that several have.
+//! The keys that the table of every stage begins with: `enabled`, `weight`, `alert`, `half_life`;
+//! and those that several have.
 //!
 //! Not here: the keys that a stage has for itself.
 

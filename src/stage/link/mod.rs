@@ -7,8 +7,8 @@
 //! site is known here. A site that nobody asked for before says the most, one that is known for a
 //! day less, and one that many clients ask for nothing.
 //!
-//! What a row asks for is read in `fold`; what is kept and said in `close`, what it is worth and why
-//! in `verdict`. Not here: what a URL looks like (`feature::link`), what came back from it
+//! What a row asks for is read in `fold`; what is kept and said in `close`, what it is worth and
+//! why in `verdict`. Not here: what a URL looks like (`feature::link`), what came back from it
 //! (`malicious-download`).
 
 mod close;

@@ -14,8 +14,8 @@ use super::super::known::Fame;
 use super::super::names::columns;
 use super::{ALERT, CUT, Detector, cut};
 
-/// By how much the odds fall where a site is known for a day: what is put up to deceive or to infect
-/// lives for hours or days, and what people use they have used before.
+/// By how much the odds fall where a site is known for a day: what is put up to deceive or to
+/// infect lives for hours or days, and what people use they have used before.
 const KNOWN_ODDS: u32 = 4;
 
 const ONE: u128 = 1_000_000;
@@ -168,7 +168,11 @@ mod tests {
     proptest! {
         /// A threshold is worth what makes an alert, more is worth more, and the ends stay ends.
         #[test]
-        fn a_threshold_is_an_alert(threshold in 1_u32..1_000_000, a in 0_u32..=1_000_000, b in 0_u32..=1_000_000) {
+        fn a_threshold_is_an_alert(
+            threshold in 1_u32..1_000_000,
+            a in 0_u32..=1_000_000,
+            b in 0_u32..=1_000_000,
+        ) {
             let scale = Scale { threshold: threshold.into() };
             prop_assert_eq!(scale.evidence(threshold, 1), ALERT.1);
             prop_assert_eq!((scale.evidence(0, 1), scale.evidence(1_000_000, 4)), (0, 1_000_000));
