@@ -79,7 +79,12 @@ fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String
 }
 
 /// The cells that some records make, in the order of minute, entity and subject.
-pub(super) fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<(Minute, Cell)> {
+pub(super) fn folded(
+    stage: &StageDef,
+    log: Log,
+    text: &str,
+    rows_max: usize,
+) -> Vec<(Minute, Cell)> {
     script::folded((stage, &models(stage)), log, text, rows_max)
 }
 

@@ -15,7 +15,6 @@ mod keys;
 mod known;
 #[cfg(test)]
 mod laws;
-#[cfg_attr(not(test), expect(dead_code, reason = "not in the table yet"))]
 mod link;
 mod long_connection;
 pub mod malicious_download;
@@ -49,6 +48,8 @@ pub static TABLE: &[StageDef] = &[
     http_oddities::STAGE,
     pcr::STAGE,
     dga::STAGE,
+    link::PHISHING,
+    link::MALICIOUS_URL,
     malicious_download::STAGE,
 ];
 

@@ -3,6 +3,8 @@
 //! The composition root; nothing is decided here that the plan does not say.
 
 mod again;
+#[cfg(test)]
+mod campaign;
 pub mod dlq;
 pub mod explain;
 pub mod kept;

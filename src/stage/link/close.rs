@@ -54,7 +54,7 @@ impl Sites {
             alert: alert_from(settings),
             popular,
             known: Known::new(count("max_sites"), popular),
-            said: Recent::new(count("max_contacts")),
+            said: Recent::new(count("max_said")),
             changed: BTreeSet::new(),
             scorer: models.scorer(detector.def),
         }

@@ -72,7 +72,7 @@ pub(super) const PHISHING: StageDef = StageDef {
         POPULAR,
         LOCAL,
         MAX_SITES,
-        MAX_CONTACTS,
+        MAX_SAID,
     ],
     example: "enabled = true\nweight = 50\nalert = 0.6\npopular = 20\nlocal = [\"corp.example\"]\n",
     window_us: DAY,
@@ -99,7 +99,7 @@ pub(super) const MALICIOUS_URL: StageDef = StageDef {
         POPULAR,
         LOCAL,
         MAX_SITES,
-        MAX_CONTACTS,
+        MAX_SAID,
     ],
     example: "enabled = true\nweight = 50\nalert = 0.6\npopular = 20\nlocal = [\"corp.example\"]\n",
     window_us: DAY,
@@ -127,12 +127,12 @@ const MAX_SITES: KeyDef = KeyDef {
     doc: "odd sites of which is known who asked for them; the one not asked for for longest goes first",
 };
 
-const MAX_CONTACTS: KeyDef = KeyDef {
-    name: "max_contacts",
+const MAX_SAID: KeyDef = KeyDef {
+    name: "max_said",
     kind: Kind::Integer { min: 1, max: 10_000_000 },
     default: Some("100000"),
     example: "",
-    doc: "findings of the day that are remembered, so that none is said twice; likewise",
+    doc: "clients and sites of which is known what was said of them today; likewise",
 };
 
 /// What `alert` is by itself: what a URL at its model's threshold is worth of a site that is new

@@ -228,7 +228,7 @@ fn shifted(all: &ByMinute, days: i64) -> ByMinute {
 /// Room for so few that some have to go.
 fn cramped() -> Sites {
     let mut settings = defaults(&PHISHING);
-    settings.insert("max_contacts", Value::Integer(3));
+    settings.insert("max_said", Value::Integer(3));
     settings.insert("max_sites", Value::Integer(5));
     settings.insert("popular", Value::Integer(3));
     Sites::new(&FOR_PHISHING, &settings, &Models::default())
