@@ -19,6 +19,7 @@ mod link;
 mod long_connection;
 pub mod malicious_download;
 mod names;
+mod odds;
 mod pcr;
 mod reasons;
 mod said;

@@ -13,10 +13,11 @@ use crate::record::{Entity, Names};
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::keys::alert_from;
 use super::super::known::{self, Known};
+use super::super::odds::Scale;
 use super::super::said::Said;
 use super::super::{Changes, Close, Context};
 use super::Detector;
-use super::verdict::{Scale, Verdict};
+use super::verdict::Verdict;
 
 /// The first byte of a key: of a contact, of a site.
 const CONTACT: u8 = b'c';
@@ -50,7 +51,7 @@ impl Sites {
         let popular = count("popular");
         Self {
             detector,
-            scale: Scale::new(detector, models),
+            scale: Scale::of(detector.def, models),
             alert: alert_from(settings),
             popular,
             known: Known::new(count("max_sites"), popular),

@@ -2,7 +2,6 @@
 //! each client, site and URL.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::address::Addr;
@@ -12,15 +11,15 @@ use crate::base::score::Ppm;
 use crate::feature::link::push;
 use crate::feature::{Host, Matrix, Url};
 use crate::model::Models;
-use crate::record::schema::{RESP_P, http};
 use crate::record::{Entity, Log};
 
 use super::super::Fold;
 use super::super::input::{CellRow, Deltas, Input};
 use super::super::names::{self, Local};
-use super::super::targets::asked_of_proxy;
+use super::super::odds::Scale;
+use super::super::targets::url;
 use super::super::texts::{Read, Texts};
-use super::verdict::{Scale, weight};
+use super::verdict::{evidence, weight};
 use super::{Detector, FLOOR, cut};
 
 /// See the module.
@@ -35,7 +34,7 @@ impl Links {
         let reader = Reader { local: Local::new(settings) };
         Self {
             detector,
-            scale: Scale::new(detector, models),
+            scale: Scale::of(detector.def, models),
             texts: Texts::new(reader, detector.def, models),
         }
     }
@@ -95,7 +94,7 @@ pub(super) fn subject(url: &Url) -> Arc<[u8]> {
 fn text<'a>(detector: &Detector, input: &Input<'a>, row: usize) -> Option<Cow<'a, [u8]>> {
     let batch = input.batch;
     match batch.log() {
-        Log::Http => request(detector, input, row).map(Into::into),
+        Log::Http => url(input, row, detector.takes_address).map(Into::into),
         // Nobody was reached under a name that does not exist.
         Log::Dns if names::answer(batch, row) != Some(true) => None,
         _ => names::text(batch, row).filter(|name| is_bare(name)),
@@ -105,31 +104,6 @@ fn text<'a>(detector: &Detector, input: &Input<'a>, row: usize) -> Option<Cow<'a
 /// Whether a text is a name and nothing else that a URL may have.
 fn is_bare(text: &[u8]) -> bool {
     !text.iter().any(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@' | b':' | b'%'))
-}
-
-/// The URL of a request: what a proxy is asked for, or host and path.
-fn request(detector: &Detector, input: &Input<'_>, row: usize) -> Option<Vec<u8>> {
-    let batch = input.batch;
-    let mut url = b"http://".to_vec();
-    if let Some(rest) = asked_of_proxy(batch, row) {
-        url.extend_from_slice(rest);
-        return Some(url);
-    }
-    match batch.text(http::HOST, row).filter(|host| !host.is_empty()) {
-        Some(host) => url.extend_from_slice(host),
-        None if detector.takes_address => {
-            let port = batch.count(RESP_P, row).unwrap_or(80);
-            match input.sides[row].resp?.to_ip() {
-                IpAddr::V4(addr) => url.extend_from_slice(format!("{addr}:{port}").as_bytes()),
-                IpAddr::V6(addr) => url.extend_from_slice(format!("[{addr}]:{port}").as_bytes()),
-            }
-        }
-        None => return None,
-    }
-    // `OPTIONS *` asks for nothing on the host.
-    let path = batch.text(http::URI, row).filter(|path| path.starts_with(b"/"));
-    url.extend_from_slice(path.unwrap_or_default());
-    Some(url)
 }
 
 impl Fold for Links {
@@ -143,7 +117,7 @@ impl Fold for Links {
             let (Some(seen), Some(client)) = (seen, parties.orig) else { continue };
             // And an address of ours is nobody's trap.
             let is_ours = seen.known.addr.is_some() && seen.known.addr == parties.resp;
-            if is_ours || self.scale.evidence(seen.score.get(), 1) < FLOOR {
+            if is_ours || evidence(self.scale, seen.score.get(), 1) < FLOOR {
                 continue;
             }
             let found = CellRow::new(input, row, weight(seen.score, batch.log()), batch.ts(row));

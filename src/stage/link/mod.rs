@@ -27,6 +27,7 @@ use crate::record::schema::{RESP_P, UID, dns, http, quic, ssl};
 use crate::record::{Log, Technique};
 
 use super::keys::{HALF_LIFE, LOCAL, alert, enabled, weight};
+use super::odds::ALERT;
 use super::{Build, Combine, StageDef};
 
 /// What tells the two apart.
@@ -134,10 +135,6 @@ const MAX_SAID: KeyDef = KeyDef {
     example: "",
     doc: "clients and sites of which is known what was said of them today; likewise",
 };
-
-/// What `alert` is by itself: what a URL at its model's threshold is worth of a site that is new
-/// here. As a setting, and in parts per million.
-const ALERT: (&str, u32) = ("0.6", 600_000);
 
 /// Evidence below which a URL is nobody's reason and it is not remembered who asked for it, in
 /// parts per million.

@@ -17,10 +17,11 @@ use crate::stage::script::{
 };
 use crate::stage::{Close, Combine, Role, RolePolicy, Roles};
 
+use super::super::odds::ALERT;
 use super::close::Sites;
 use super::fold::subject;
 use super::verdict::weight;
-use super::{ALERT, FOR_MALICIOUS, FOR_PHISHING, MALICIOUS_URL, PHISHING};
+use super::{FOR_MALICIOUS, FOR_PHISHING, MALICIOUS_URL, PHISHING};
 
 /// Without a model: its threshold is a half.
 fn sites() -> Sites {

@@ -5,20 +5,19 @@ use crate::base::limits::EVIDENCE_TEXT_BYTES_MAX;
 use crate::base::score::Ppm;
 use crate::feature::link::push;
 use crate::feature::{Url, url_parts};
-use crate::model::{Models, Part, Scorer, strongest};
+use crate::model::{Part, Scorer, strongest};
 use crate::record::schema::{ColumnId, RESP_H, http};
 use crate::record::{Log, Observed, Reason};
 
 use super::super::input::CellRow;
 use super::super::known::Fame;
 use super::super::names::columns;
-use super::{ALERT, CUT, Detector, cut};
+use super::super::odds::Scale;
+use super::{CUT, cut};
 
 /// By how much the odds fall where a site is known for a day: what is put up to deceive or to
 /// infect lives for hours or days, and what people use they have used before.
 const KNOWN_ODDS: u32 = 4;
-
-const ONE: u128 = 1_000_000;
 
 /// Bytes that a reason shows of a URL, and of the part that its score hangs on.
 const URL_SHOWN: usize = 160;
@@ -39,30 +38,9 @@ pub(super) fn score(row: &CellRow) -> u32 {
     u32::try_from(row.weight / 4).unwrap_or(u32::MAX)
 }
 
-/// What scores of a model are worth.
-///
-/// A model's threshold is where its false alarms are few enough, wherever that lies; a URL there is
-/// worth [`ALERT`], and others by how much higher or lower their odds are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
-    threshold: u128,
-}
-
-impl Scale {
-    /// That of the model in service; without one a half.
-    pub(super) fn new(detector: &Detector, models: &Models) -> Self {
-        let threshold = models.entry(detector.def.detector).map_or(0.5, |entry| entry.threshold);
-        // At either end there would be no odds.
-        Self { threshold: ((threshold * 1e6).round() as u128).clamp(1, ONE - 1) }
-    }
-
-    /// What `score` is worth, in parts per million; the odds count `divisor` times less.
-    pub(super) fn evidence(self, score: u32, divisor: u32) -> u32 {
-        let (score, alert) = (u128::from(score).min(ONE), u128::from(ALERT.1));
-        let pro = score * (ONE - self.threshold) * alert;
-        let con = (ONE - score) * self.threshold * (ONE - alert) * u128::from(divisor);
-        u32::try_from(pro * ONE / (pro + con)).unwrap_or(u32::MAX)
-    }
+/// What `score` is worth, in parts per million; the odds count `divisor` times less.
+pub(super) fn evidence(scale: Scale, score: u32, divisor: u32) -> u32 {
+    scale.odds(Ppm::new(score)).over(divisor).score().get()
 }
 
 /// What is said of a client and a site.
@@ -88,8 +66,8 @@ impl<'a> Verdict<'a> {
         if fame.is_popular {
             return None;
         }
-        let looks = scale.evidence(score(row), KNOWN_ODDS);
-        let score = if fame.is_news { scale.evidence(score(row), 1) } else { looks };
+        let looks = evidence(scale, score(row), KNOWN_ODDS);
+        let score = if fame.is_news { evidence(scale, score(row), 1) } else { looks };
         Some(Self { score: Ppm::new(score), looks, fame, site, url, row })
     }
 
@@ -158,34 +136,4 @@ fn hangs_on(shown: &str, score: Ppm, scorer: &mut Scorer) -> Option<Part> {
         return None;
     }
     strongest(scorer, score, &url_parts(&url), Url::key, push)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// A threshold is worth what makes an alert, more is worth more, and the ends stay ends.
-        #[test]
-        fn a_threshold_is_an_alert(
-            threshold in 1_u32..1_000_000,
-            a in 0_u32..=1_000_000,
-            b in 0_u32..=1_000_000,
-        ) {
-            let scale = Scale { threshold: threshold.into() };
-            prop_assert_eq!(scale.evidence(threshold, 1), ALERT.1);
-            prop_assert_eq!((scale.evidence(0, 1), scale.evidence(1_000_000, 4)), (0, 1_000_000));
-            let (low, high) = (a.min(b), a.max(b));
-            for divisor in [1, KNOWN_ODDS] {
-                prop_assert!(scale.evidence(low, divisor) <= scale.evidence(high, divisor));
-            }
-            prop_assert!(scale.evidence(a, KNOWN_ODDS) <= scale.evidence(a, 1));
-        }
-    }
-
-    #[test]
-    fn an_alert_is_the_key() {
-        assert_eq!((ALERT.0.parse::<f64>().unwrap() * 1e6).round() as u32, ALERT.1);
-    }
 }

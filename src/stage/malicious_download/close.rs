@@ -8,7 +8,6 @@ use crate::base::codec::{decode, encode};
 use crate::base::hash;
 use crate::base::keys::Settings;
 use crate::base::recent::Recent;
-use crate::base::score::Ppm;
 use crate::base::time::{DAY, MINUTE, Minute};
 use crate::feature::link::MALICIOUS_DOWNLOAD;
 use crate::model::{Models, Scorer};
@@ -49,14 +48,13 @@ impl Judged {
     pub(super) fn new(settings: &Settings, models: &Models) -> Self {
         let count = |key| usize::try_from(settings.integer(key)).unwrap_or(usize::MAX);
         let wait_minutes = (settings.micros("wait") / MINUTE).max(1);
-        let threshold = models.entry(MALICIOUS_DOWNLOAD.detector).map(|entry| entry.threshold);
         Self {
             alert: alert_from(settings),
             waiting: Waiting::new(count("max_open"), wait_minutes),
             known: Known::new(count("max_sites"), count("popular")),
             said: Recent::new(count("max_said")),
             changed: BTreeSet::new(),
-            judge: Judge::new(Ppm::new((threshold.unwrap_or(0.5) * 1e6).round() as u32)),
+            judge: Judge::of(models),
             scorer: models.scorer(&MALICIOUS_DOWNLOAD),
         }
     }

@@ -20,7 +20,7 @@ use crate::record::{Batch, Entity, Log};
 use super::super::Fold;
 use super::super::input::{CellRow, Deltas, Input};
 use super::super::names::Local;
-use super::super::targets::asked_of_proxy;
+use super::super::targets::{asked_of_proxy, url};
 use super::super::texts::{Read, Texts};
 use super::part::{Part, file};
 use super::rules::Facts;
@@ -89,27 +89,14 @@ impl Read for Urls {
     }
 }
 
-/// What a row of `http` asks for, with the server in front.
-fn url<'a>(input: &Input<'a>, row: usize) -> Cow<'a, [u8]> {
-    if let Some(whole) = asked_of_proxy(input.batch, row) {
-        return whole.into();
+/// What a row asks for that the model does not score; nothing of one of our domains.
+fn unscored(input: &Input<'_>, row: usize, local: &Local) -> Option<Vec<u8>> {
+    let whole = url(input, row, true).unwrap_or_default();
+    match Url::parse(&whole) {
+        Ok(url) if is_in(local, &url) => None,
+        Ok(url) => Some(url.as_str().as_bytes().to_vec()),
+        Err(_) => Some(whole.strip_prefix(b"http://").unwrap_or(&whole).to_vec()),
     }
-    let text = |id| input.batch.text(id, row).unwrap_or_default();
-    let mut out = text(http::HOST).to_vec();
-    if out.is_empty()
-        && let Some(addr) = input.sides[row].resp
-    {
-        let is_six = addr.as_v4().is_none();
-        out.extend(is_six.then_some(b'['));
-        addr.write(&mut out);
-        out.extend(is_six.then_some(b']'));
-    }
-    let uri = text(http::URI);
-    if !uri.is_empty() && !uri.starts_with(b"/") {
-        out.push(b'/');
-    }
-    out.extend_from_slice(uri);
-    out.into()
 }
 
 /// Whether a server of this network answered by itself: what the model knows of names and addresses
@@ -162,18 +149,21 @@ impl Downloads {
         self.may_be.clear();
         self.may_be.extend((0..batch.rows()).map(|row| may_be(input, row)));
         let may_be = &self.may_be;
-        self.urls.look(
-            (0..batch.rows())
-                .map(|row| (may_be[row] && !is_ours(input, row)).then(|| url(input, row))),
-        );
+        self.urls.look((0..batch.rows()).map(|row| {
+            (may_be[row] && !is_ours(input, row))
+                .then(|| url(input, row, true).map(Cow::from))
+                .flatten()
+        }));
         for row in (0..batch.rows()).filter(|row| self.may_be[*row]) {
             let Some(client) = input.parties[row].orig else { continue };
             let seen = self.urls.rows()[row].as_ref();
-            let whole = seen.map_or_else(|| url(input, row), |it| it.known.text.as_bytes().into());
-            let is_local = |url: Url| is_in(&self.local, &url);
-            if seen.is_none() && Url::parse(&whole).is_ok_and(is_local) {
-                continue;
-            }
+            let whole: Cow<'_, [u8]> = match seen {
+                Some(seen) => seen.known.text.as_bytes().into(),
+                None => match unscored(input, row, &self.local) {
+                    Some(whole) => whole.into(),
+                    None => continue,
+                },
+            };
             for (fuid, mime) in bodies(batch, row) {
                 let mut part = Part {
                     is_http: true,

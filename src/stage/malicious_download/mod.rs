@@ -28,10 +28,11 @@ mod waiting;
 use crate::base::keys::{KeyDef, Kind};
 use crate::base::time::{DAY, HOUR, MINUTE};
 use crate::feature::link::MALICIOUS_DOWNLOAD;
-use crate::record::schema::{UID, files, http};
+use crate::record::schema::{RESP_P, UID, files, http};
 use crate::record::{Log, Technique};
 
 use super::keys::{HALF_LIFE, LOCAL, alert, enabled, weight};
+use super::odds::ALERT;
 use super::{Build, Combine, StageDef};
 
 pub use rules::{Facts, Judge, Judged, Rule, Shows};
@@ -45,6 +46,7 @@ pub(super) const STAGE: StageDef = StageDef {
             Log::Http,
             &[
                 UID,
+                RESP_P,
                 http::METHOD,
                 http::HOST,
                 http::URI,
@@ -75,7 +77,7 @@ pub(super) const STAGE: StageDef = StageDef {
     keys: &[
         enabled("score what clients download"),
         weight("60"),
-        alert(rules::ALERT_DEFAULT),
+        alert(ALERT.0),
         HALF_LIFE,
         KeyDef {
             name: "wait",

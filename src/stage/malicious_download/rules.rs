@@ -9,17 +9,13 @@
 
 use super::super::agents::is_scripted;
 use super::super::bodies::{Family, extension, has_double_extension};
+use super::super::odds::{ALERT, Odds, Scale};
 use crate::base::score::Ppm;
-
-/// The score that is an alert by itself, in parts per million: what a URL at the threshold of its
-/// model is worth where no rule holds.
-pub(super) const ALERT: u64 = 600_000;
-pub(super) const ALERT_DEFAULT: &str = "0.6";
+use crate::feature::link::MALICIOUS_DOWNLOAD;
+use crate::model::Models;
 
 /// What a download is worth of which no URL is known, or none that the model reads.
-const PRIOR: u64 = 50_000;
-
-const ONE: u64 = 1_000_000;
+const PRIOR: Ppm = Ppm::new(50_000);
 
 /// What is known of a download, as far as rules ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,9 +148,9 @@ pub enum Shows {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     /// The odds are so many times as high.
-    Times(u64),
+    Times(u32),
     /// The odds are so many times as low.
-    Over(u64),
+    Over(u32),
 }
 
 /// One rule.
@@ -276,69 +272,51 @@ impl PartialEq for Rule {
 
 impl Eq for Rule {}
 
-/// The odds of a number out of [`ONE`], as a fraction.
-#[derive(Clone, Copy, Debug)]
-struct Odds(u128, u128);
-
-impl Odds {
-    fn score(self) -> Ppm {
-        let score = self.0 * u128::from(ONE) / (self.0 + self.1).max(1);
-        Ppm::new(u32::try_from(score).unwrap_or(u32::MAX))
-    }
-}
-
 /// Judges downloads by the threshold of the model of URLs.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
-    threshold: u64,
+    scale: Scale,
 }
 
 impl Judge {
     /// The score of what is an alert by itself.
-    pub const ALERT: Ppm = Ppm::new(ALERT as u32);
+    pub const ALERT: Ppm = Ppm::new(ALERT.1);
 
     /// `threshold` is the probability from which the model's card calls a URL malicious.
     #[must_use]
     pub fn new(threshold: Ppm) -> Self {
-        Self { threshold: u64::from(threshold.get()).clamp(1, ONE - 1) }
+        Self { scale: Scale::new(threshold) }
+    }
+
+    /// By the model in service.
+    pub(super) fn of(models: &Models) -> Self {
+        Self { scale: Scale::of(&MALICIOUS_DOWNLOAD, models) }
     }
 
     /// The score of a download; nothing of what is none.
     #[must_use]
     pub fn judge(&self, facts: &Facts) -> Judged {
-        let mut odds = self.odds(facts.url);
-        if !facts.is_download() {
-            odds.0 = 0;
-        }
+        let mut odds = match facts.url {
+            _ if !facts.is_download() => Odds::of(Ppm::new(0)),
+            Some(url) => self.scale.odds(url),
+            None => Odds::of(PRIOR),
+        };
         let holding = || RULES.iter().filter(|rule| (rule.holds)(facts));
         for rule in holding() {
             if let Worth::Over(times) = rule.worth {
-                odds.1 *= u128::from(times);
+                odds = odds.over(times);
             }
         }
         let url = odds.score();
         let (mut score, mut rules) = (url, Vec::new());
         for rule in holding() {
             if let Worth::Times(times) = rule.worth {
-                odds.0 *= u128::from(times);
+                odds = odds.times(times);
             }
             rules.push((rule, Ppm::new(odds.score().get() - score.get())));
             score = odds.score();
         }
         Judged { score, url, rules }
-    }
-
-    /// The odds of a URL, so that those at the threshold are those of an alert. At most 10^18 to
-    /// one, so that a hundred rules find room.
-    fn odds(&self, url: Option<Ppm>) -> Odds {
-        let Some(url) = url.map(|url| u64::from(url.get())) else {
-            return Odds(PRIOR.into(), (ONE - PRIOR).into());
-        };
-        let product = |factors: [u64; 3]| factors.into_iter().map(u128::from).product();
-        Odds(
-            product([url, ONE - self.threshold, ALERT]),
-            product([ONE - url, self.threshold, ONE - ALERT]),
-        )
     }
 }
 
@@ -420,7 +398,6 @@ mod tests {
             facts.see_name(b"/a.zip");
             assert_eq!(judge.judge(&facts).score.get(), 600_000, "{threshold}");
         }
-        assert_eq!((ALERT_DEFAULT.parse::<f64>().unwrap() * 1e6).round() as u64, ALERT);
         let judge = Judge::new(Ppm::ONE);
         assert_eq!(judge.judge(&facts(1_000_000)).score, Ppm::ONE);
         assert_eq!(judge.judge(&facts(0)).score.get(), 0);

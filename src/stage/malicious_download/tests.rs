@@ -1,32 +1,31 @@
 //! Rows of `http` and `files` in, findings out.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
-use crate::base::address::Addr;
 use crate::base::keys::{Settings, Value};
 use crate::base::limits::{BATCH_ROWS_MAX, REASONS_MAX};
 use crate::base::score::Ppm;
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::model::Models;
-use crate::record::{Entity, Evidence, Generation, Log, Observed, RecordRef, Source, Uid};
-use crate::stage::laws;
-use crate::stage::{
-    Cell, CellRow, Close, Combine, Context, Findings, Gaps, Role, RolePolicy, Roles,
+use crate::record::{Evidence, Log, Observed};
+use crate::stage::script::{
+    ByMinute, Cells, addr, close, close_with_restarts, defaults, delta, folded as folded_cells,
+    said,
 };
+use crate::stage::{Cell, Close, Combine, Role, RolePolicy, Roles};
 
 use super::close::Judged;
 use super::part::{Part, file};
 use super::rules::{Facts, Judge};
-use super::{STAGE, TECHNIQUES};
+use super::{MALICIOUS_DOWNLOAD, STAGE, TECHNIQUES};
 
 const DAY_MINUTES: i64 = 1440;
 
 fn settings() -> Settings {
-    let mut settings = laws::settings(&STAGE);
+    let mut settings = defaults(&STAGE);
     settings.insert("wait", Value::Micros(5 * MINUTE));
     settings
 }
@@ -35,34 +34,17 @@ fn judged() -> Judged {
     Judged::new(&settings(), &Models::default())
 }
 
-fn addr(text: &str) -> Addr {
-    Addr::parse(text.as_bytes()).unwrap()
-}
-
-fn source(log: Log) -> Arc<Source> {
-    let generation = Generation([0; 16]);
-    let event_prefix = generation.event_prefix("s", log);
-    Arc::new(Source { log, generation, event_prefix, path: format!("{log}.log") })
-}
-
-type Cells = BTreeMap<Minute, Vec<Cell>>;
-
 /// The cells of a script, by minute, of lines
 /// `MINUTE http CLIENT FUID PERCENT URL TYPE [AGENT]` and `MINUTE file CLIENT FUID TYPE [NAME]`;
 /// `-` is nothing.
-fn cells(script: &str) -> Cells {
-    let mut found: BTreeMap<Minute, BTreeMap<(Entity, Vec<u8>), Cell>> = BTreeMap::new();
+fn cells(script: &str) -> ByMinute {
+    let mut cells = Cells::new(Combine::Max);
     for (number, line) in script.lines().filter(|line| !line.trim().is_empty()).enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let word = |at: usize| *words.get(at).filter(|word| **word != "-").unwrap_or(&"");
         let minute = Minute(word(0).parse().unwrap());
         let is_http = word(1) == "http";
-        let mut part = Part {
-            is_http,
-            file: file(word(3).as_bytes()),
-            mime: word(4).as_bytes(),
-            ..Part::default()
-        };
+        let mut part = Part { is_http, file: file(word(3).as_bytes()), ..Part::default() };
         if is_http {
             let ppm = |percent: &str| Ppm::new(percent.parse::<u32>().unwrap() * 10_000);
             part.score = (!word(4).is_empty()).then(|| ppm(word(4)));
@@ -71,65 +53,34 @@ fn cells(script: &str) -> Cells {
             part.agent = words.get(7).unwrap_or(&"Mozilla/5.0").as_bytes();
             part.is_address = word(5).starts_with("203.0.113.");
         } else {
-            part.text = word(5).as_bytes();
+            (part.mime, part.text) = (word(4).as_bytes(), word(5).as_bytes());
         }
         part.call(part.text);
         let (subject, amounts) = part.cell();
-        let record = RecordRef {
-            source: source(if is_http { Log::Http } else { Log::Files }),
-            offset: number as u64,
-            uid: Uid::from(format!("C{number}").as_str()),
-        };
-        let (entity, server) = (Entity::Host(addr(word(2))), Some(addr("198.51.100.9")));
-        let time = minute.start();
-        let row = CellRow {
-            record,
-            weight: amounts[0],
-            time,
-            source: entity.addr(),
-            destination: server,
-        };
-        let cells = found.entry(minute).or_default();
-        let cell = cells.entry((entity.clone(), subject.clone())).or_insert_with(|| Cell {
-            entity,
-            subject: subject.as_slice().into(),
-            amounts: [0; 3],
-            row: None,
-        });
-        Combine::Max.add((&mut cell.amounts, &mut cell.row), (amounts, Some(row)));
+        let log = if is_http { Log::Http } else { Log::Files };
+        let at = (minute, addr(word(2)));
+        let mut delta = delta((log, number), at, &subject, (amounts, amounts[0]));
+        delta.row.as_mut().unwrap().destination = Some(addr("198.51.100.9"));
+        cells.add(delta);
     }
-    found.into_iter().map(|(minute, cells)| (minute, cells.into_values().collect())).collect()
+    cells.by_minute()
 }
 
-fn close_one(close: &mut Judged, minute: Minute, cells: &[Cell], roles: &Roles) -> Vec<Evidence> {
-    let gaps = Gaps::default();
-    let mut found = Findings::new(0);
-    close.close(minute, cells, &Context { roles, gaps: &gaps, now: minute }, &mut found);
-    found.take()
-}
-
-/// Closes minutes as the engine does: those in which something comes, and those that are due.
-fn close(close: &mut Judged, cells: &Cells, roles: &Roles) -> Vec<Evidence> {
-    let mut all = Vec::new();
-    for (minute, cells) in cells {
-        while let Some(due) = close.due().filter(|due| due < minute) {
-            all.extend(close_one(close, due, &[], roles));
-        }
-        all.extend(close_one(close, *minute, cells, roles));
-    }
-    all
+/// Closes a minute in which nothing came.
+fn close_none(judged: &mut Judged, minute: Minute) -> Vec<Evidence> {
+    close(judged, &ByMinute::from([(minute, Vec::new())]), &Roles::default())
 }
 
 /// Closes what still waits.
-fn finish(close: &mut Judged) -> Vec<Evidence> {
+fn finish(judged: &mut Judged) -> Vec<Evidence> {
     let mut all = Vec::new();
-    while let Some(due) = close.due() {
-        all.extend(close_one(close, due, &[], &Roles::default()));
+    while let Some(due) = judged.due() {
+        all.extend(close_none(judged, due));
     }
     all
 }
 
-fn run(cells: &Cells) -> Vec<Evidence> {
+fn run(cells: &ByMinute) -> Vec<Evidence> {
     let mut judged = judged();
     let mut found = close(&mut judged, cells, &Roles::default());
     found.extend(finish(&mut judged));
@@ -140,8 +91,6 @@ fn run(cells: &Cells) -> Vec<Evidence> {
 fn check(script: &str, expected: &str) {
     let found = run(&cells(script));
     let line = |evidence: &Evidence| {
-        let shares: u32 = evidence.reasons.iter().map(|it| it.contribution.get()).sum();
-        assert_eq!(shares, evidence.score.get(), "reasons add up: {evidence:?}");
         assert_eq!(evidence.techniques, TECHNIQUES);
         let names: Vec<&str> = evidence.reasons.iter().map(|it| it.feature).collect();
         let (client, site) = (evidence.entity.addr().unwrap().to_ip(), &evidence.subject);
@@ -202,8 +151,8 @@ fn what_waits_is_due_at_the_end_of_its_time() {
     let cells = cells("3 http 10.0.0.5 F1 90 evil.com/a.exe -");
     assert_eq!(close(&mut judged, &cells, &Roles::default()), []);
     assert_eq!(judged.due(), Some(Minute(8)));
-    assert_eq!(close_one(&mut judged, Minute(7), &[], &Roles::default()), []);
-    let found = close_one(&mut judged, Minute(8), &[], &Roles::default());
+    assert_eq!(close_none(&mut judged, Minute(7)), []);
+    let found = close_none(&mut judged, Minute(8));
     // It says when the record was written, not when nobody waited any more.
     assert_eq!((found.len(), found[0].time), (1, Minute(3).start()));
     assert_eq!((judged.due(), found[0].window.0), (None, Time(0)));
@@ -369,7 +318,7 @@ fn a_cell_that_says_nothing_we_know() {
     ] {
         cell.subject = subject.as_slice().into();
         cell.amounts = amounts;
-        let one = Cells::from([(Minute(0), vec![cell.clone()])]);
+        let one = ByMinute::from([(Minute(0), vec![cell.clone()])]);
         run(&one);
     }
     cell.row = None;
@@ -390,10 +339,6 @@ fn line((minute, is_http, host, number, kind): (i64, bool, u8, u8, u8)) -> Strin
     } else {
         format!("{minute} file 10.0.0.{host} F{number} {mime} a.{end}\n")
     }
-}
-
-fn said(found: &[Evidence]) -> Vec<String> {
-    found.iter().map(|it| format!("{it:?}")).collect()
 }
 
 proptest! {
@@ -420,7 +365,9 @@ proptest! {
     /// Being stopped and started between any minutes changes nothing, also where there is no room.
     #[test]
     fn restarts_do_not_matter(lines in script(), stops in btree_set(0_usize..40, 0..6)) {
-        let all = cells(&lines.into_iter().map(line).collect::<String>());
+        let mut all = cells(&lines.into_iter().map(line).collect::<String>());
+        // By then nothing waits.
+        all.insert(Minute(1000), Vec::new());
         let cramped = || {
             let mut settings = settings();
             for key in ["max_open", "max_sites", "max_said"] {
@@ -429,26 +376,9 @@ proptest! {
             Judged::new(&settings, &Models::default())
         };
         for make in [&judged as &dyn Fn() -> Judged, &cramped] {
-            let mut judged = make();
-            let mut never = close(&mut judged, &all, &Roles::default());
-            never.extend(finish(&mut judged));
-            let (mut judged, mut found) = (make(), Vec::new());
-            let mut kept: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-            for (number, (minute, cells)) in all.iter().enumerate() {
-                let one = Cells::from([(*minute, cells.clone())]);
-                found.extend(close(&mut judged, &one, &Roles::default()));
-                if stops.contains(&number) {
-                    judged.save(&mut |key, value| {
-                        match value {
-                            Some(value) => kept.insert(key.to_vec(), value.to_vec()),
-                            None => kept.remove(key),
-                        };
-                    });
-                    judged = make();
-                    kept.iter().for_each(|(key, value)| judged.load(key, value).unwrap());
-                }
-            }
-            found.extend(finish(&mut judged));
+            let never = close(&mut make(), &all, &Roles::default());
+            let make = || Box::new(make()) as Box<dyn Close>;
+            let found = close_with_restarts(&make, &all, &stops);
             prop_assert_eq!(said(&found), said(&never));
         }
     }
@@ -456,7 +386,8 @@ proptest! {
 
 /// Cells that records of a log make, with what they say of themselves.
 fn folded(log: Log, text: &str) -> Vec<String> {
-    let cells = laws::folded(&STAGE, log, text, BATCH_ROWS_MAX);
+    let cells =
+        folded_cells((&STAGE, &Models::fixed(&[&MALICIOUS_DOWNLOAD])), log, text, BATCH_ROWS_MAX);
     let cell = |(_, cell): &(Minute, Cell)| {
         let part = Part::read(&cell.subject, cell.amounts).unwrap();
         let text = String::from_utf8_lossy;
@@ -556,7 +487,12 @@ fn rows_of_files_old_and_new() {
 #[test]
 fn both_layouts_and_both_logs_name_one_file() {
     let subject = |log, record: &str| {
-        let cells = laws::folded(&STAGE, log, &format!("{{\"ts\":1,{record}}}\n"), BATCH_ROWS_MAX);
+        let cells = folded_cells(
+            (&STAGE, &Models::fixed(&[&MALICIOUS_DOWNLOAD])),
+            log,
+            &format!("{{\"ts\":1,{record}}}\n"),
+            BATCH_ROWS_MAX,
+        );
         let (_, cell) = &cells[0];
         (cell.entity.clone(), Part::read(&cell.subject, cell.amounts).unwrap().file.unwrap())
     };
