@@ -26,7 +26,7 @@ fn models() -> Models {
 }
 
 /// The alerts and the risk documents of a replay of these logs with the defaults, but for `sets`.
-fn replay(logs: &[(&str, String)], sets: &[String]) -> (Vec<Value>, Vec<Value>) {
+pub(super) fn replay(logs: &[(&str, String)], sets: &[String]) -> (Vec<Value>, Vec<Value>) {
     let place = tempfile::TempDir::new().unwrap();
     let out = place.path().join("out");
     let input = place.path().join("logs");
@@ -89,7 +89,7 @@ fn campaign() -> Vec<(&'static str, String)> {
     vec![("http.log", http), ("ssl.log", ssl), ("dns.log", dns)]
 }
 
-fn of<'a>(document: &'a Value, path: &str) -> &'a Value {
+pub(super) fn of<'a>(document: &'a Value, path: &str) -> &'a Value {
     document.pointer(path).unwrap_or(&Value::Null)
 }
 

@@ -6,6 +6,8 @@ mod again;
 #[cfg(test)]
 mod campaign;
 pub mod dlq;
+#[cfg(test)]
+mod downloads;
 pub mod explain;
 pub mod kept;
 pub mod live;
