@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::campaign::{of, replay};
 
-/// An exploit kit that hands a program out under the name of a picture: what was asked for, and what
-/// was seen of it `later` seconds after, each as `files` of one layout has it.
+/// An exploit kit that hands a program out under the name of a picture: what was asked for, and
+/// what was seen of it `later` seconds after, as `files` of one layout has it.
 fn chain(later: i64, is_old: bool) -> Vec<(&'static str, String)> {
     let (mut http, mut files) = (String::new(), String::new());
     for n in 0..4 {

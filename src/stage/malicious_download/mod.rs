@@ -1,12 +1,11 @@
 //! `malicious-download`: a file that a client fetched and that should not come from there.
 //!
 //! A window stage that joins two logs. `http` knows what was asked for, whom, and by whom; `files`
-//! what was seen of the body. Both name the file by its fuid, and which of them comes first depends
-//! on nothing: so rows wait in the entity lane for the other side, for `wait` at most and `max_open`
-//! of them, and are judged together; what finds no other side is judged alone. Whether two rows are
-//! of one file is told by the client and by the fuid, which Zeek makes of the connection's uid and
-//! the place of the file in it; a file that comes over several connections has one fuid and several
-//! uids.
+//! what was seen of the body. Both name the file by its fuid, and either may come first: so rows
+//! wait in the entity lane for the other side, for `wait` at most and `max_open` of them, and are
+//! judged together; what finds no other side is judged alone. Whether two rows are of one file is
+//! told by the client and the fuid: a file that comes over several connections has one fuid and
+//! several uids.
 //!
 //! A URL's probability is a model's (`onnx/malicious-download.md`). The rest are rules, each of
 //! which makes the odds so many times as high or low (`rules`): the lists that a model could learn

@@ -83,8 +83,8 @@ impl Facts {
         self.is_site_known = true;
     }
 
-    /// Whether there is something in it to be afraid of: what failed, a picture, a page or what programs tell
-    /// each other is no download.
+    /// Whether there is something in it to be afraid of: what failed, a picture, a page or what
+    /// programs tell each other is no download.
     #[must_use]
     pub fn is_download(&self) -> bool {
         !self.has_failed && rank(self.content) != VOID

@@ -149,8 +149,8 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// Who answers for what a row of `http` fetched: the registered domain or the address; else who sent
-/// it.
+/// Who answers for what a row of `http` fetched: the registered domain or the address; else who
+/// sent it.
 pub(super) fn site(http: Option<&Part<'_>>, sender: Option<Addr>) -> String {
     match (http.and_then(|part| host_name(part.text)), sender) {
         (Some(host), _) => Url::parse(host.as_bytes()).map_or(host, |url| url.site().to_owned()),
