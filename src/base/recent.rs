@@ -54,6 +54,13 @@ impl<K: Ord + Clone, V, A: Ord + Copy> Recent<K, V, A> {
         Some((oldest, value))
     }
 
+    /// Takes a key out; its value.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let (value, age) = self.values.remove(key)?;
+        self.ages.remove(&(age, key.clone()));
+        Some(value)
+    }
+
     /// The keys from `first` on with their values, in their order.
     pub fn from(&self, first: &K) -> impl Iterator<Item = (&K, &V)> {
         self.values.range(first..).map(|(key, (value, _))| (key, value))
@@ -84,5 +91,7 @@ mod tests {
         assert_eq!(map.set("a", 3, 12), None);
         assert_eq!(map.set("c", 4, 13), Some("b"));
         assert_eq!((map.get(&"a"), map.get(&"b"), map.len()), (Some(&3), None, 2));
+        assert_eq!((map.remove(&"a"), map.remove(&"a"), map.len()), (Some(3), None, 1));
+        assert_eq!((map.pop(), map.pop()), (Some(("c", 4)), None));
     }
 }

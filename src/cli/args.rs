@@ -231,6 +231,9 @@ pub enum Detector {
     Phishing,
     /// URLs of malicious programs; an item is a URL or a host.
     MaliciousUrl,
+    /// Malicious programs, by all that is known of a download; an item is a JSON object with any of
+    /// url, filename, mime_type, user_agent, status_code, size.
+    MaliciousDownload,
 }
 
 /// A sink beyond this machine.

@@ -40,10 +40,10 @@ fn write(features: &Features, mut out: Out<'_>) -> Result<Exit, Failed> {
     while result.is_ok() && items::next(&mut items, &mut item)? {
         rows += 1;
         matrix.clear();
-        match Item::parse(features.detector, &item) {
-            Ok(item) => item.push(&mut matrix),
-            Err(_) => unusable += 1,
+        if let Ok(item) = Item::parse(features.detector, &item) {
+            item.push(&mut matrix);
         }
+        unusable += usize::from(matrix.rows() == 0);
         result = out.row(&matrix);
     }
     match result.and_then(|()| out.end(rows)) {

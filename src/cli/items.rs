@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::Failed;
 use super::args::Detector;
+use super::download::Download;
 use super::exit::Exit;
 use crate::base::limits::ITEM_BYTES_MAX;
 use crate::feature::{FeatureDef, Matrix, Name, Url, dga, link, parts, url_parts};
@@ -42,6 +43,8 @@ pub(super) enum Item {
     Name(Name),
     /// A URL, or a host.
     Url(Url),
+    /// What is known of a download.
+    Download(Download),
 }
 
 /// What the model of a detector reads.
@@ -50,6 +53,7 @@ pub(super) fn def(detector: Detector) -> &'static FeatureDef {
         Detector::Dga => &dga::DGA,
         Detector::Phishing => &link::PHISHING,
         Detector::MaliciousUrl => &link::MALICIOUS_URL,
+        Detector::MaliciousDownload => &link::MALICIOUS_DOWNLOAD,
     }
 }
 
@@ -69,6 +73,7 @@ impl Item {
             Detector::Phishing | Detector::MaliciousUrl => {
                 Url::parse(line).map(Self::Url).map_err(|unusable| unusable.to_string())
             }
+            Detector::MaliciousDownload => Download::parse(line).map(Self::Download),
         }
     }
 
@@ -77,14 +82,23 @@ impl Item {
         match self {
             Self::Name(name) => name.registered().as_bytes(),
             Self::Url(url) => url.key(),
+            Self::Download(download) => download.url.as_ref().map_or(&[], Url::key),
         }
     }
 
-    /// Appends its row.
+    /// Whether the model sees anything of it.
+    pub(super) fn has_row(&self) -> bool {
+        !matches!(self, Self::Download(Download { url: None, .. }))
+    }
+
+    /// Appends its row, if it has one.
     pub(super) fn push(&self, matrix: &mut Matrix) {
         match self {
             Self::Name(name) => dga::push(name, matrix),
-            Self::Url(url) => link::push(url, matrix),
+            Self::Url(url) | Self::Download(Download { url: Some(url), .. }) => {
+                link::push(url, matrix);
+            }
+            Self::Download(_) => {}
         }
     }
 
@@ -92,7 +106,7 @@ impl Item {
     pub(super) fn part_name(&self) -> &'static str {
         match self {
             Self::Name(_) => "part_of_name",
-            Self::Url(_) => "part_of_url",
+            Self::Url(_) | Self::Download(_) => "part_of_url",
         }
     }
 
@@ -102,7 +116,8 @@ impl Item {
             Self::Name(name) => {
                 parts(name).into_iter().map(|(part, left)| (part, Self::Name(left))).collect()
             }
-            Self::Url(url) => {
+            Self::Download(Download { url: None, .. }) => Vec::new(),
+            Self::Url(url) | Self::Download(Download { url: Some(url), .. }) => {
                 url_parts(url).into_iter().map(|(part, left)| (part, Self::Url(left))).collect()
             }
         }

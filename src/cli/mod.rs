@@ -11,6 +11,7 @@ macro_rules! line {
 mod args;
 mod check;
 mod dlq;
+mod download;
 mod exit;
 mod explain;
 mod explained;

@@ -11,7 +11,8 @@ use super::items::{self, Item, Items};
 use super::{Failed, plan};
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::score::Ppm;
-use crate::model::{Models, Scorer, Trouble, strongest};
+use crate::model::{Models, Part, Scorer, Trouble, strongest};
+use crate::stage::malicious_download::Judge;
 
 /// A score below this needs no reason, in parts per million.
 const REASON_MIN: u32 = 100_000;
@@ -75,18 +76,20 @@ fn write(
     (threshold, with_reasons): (Ppm, bool),
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let usable: Vec<&Item> = items.iter().filter_map(|item| item.as_ref().ok()).collect();
+    let usable = items.iter().filter_map(|item| item.as_ref().ok());
+    let usable: Vec<&Item> = usable.filter(|item| item.has_row()).collect();
     let scores = scorer.score(&usable, |item| item.key(), |item, rows| item.push(rows));
     let mut scores = scores.into_iter();
     for (line, item) in lines.iter().zip(items) {
         write!(out, "{{\"input\":{}", quoted(&String::from_utf8_lossy(line)))?;
         match item {
             Ok(item) => {
-                let score = scores.next().unwrap_or_default();
-                write!(out, ",\"score\":{score},\"alert\":{}", score >= threshold)?;
+                let of_model = item.has_row().then(|| scores.next().unwrap_or_default());
+                let Said { score, is_alert, reasons } =
+                    say((item, of_model), threshold, with_reasons.then_some(&mut *scorer));
+                write!(out, ",\"score\":{score},\"alert\":{is_alert}")?;
                 if with_reasons {
-                    let reason = reason(item, score, scorer).unwrap_or_default();
-                    write!(out, ",\"reasons\":[{reason}]")?;
+                    write!(out, ",\"reasons\":[{reasons}]")?;
                 }
             }
             Err(error) => write!(out, ",\"error\":{}", quoted(error))?,
@@ -96,20 +99,65 @@ fn write(
     Ok(())
 }
 
+/// What is said of an item.
+struct Said {
+    score: Ppm,
+    is_alert: bool,
+    reasons: String,
+}
+
+/// What an item is worth of which the model says `of_model`; with a scorer there are reasons.
+fn say(
+    (item, of_model): (&Item, Option<Ppm>),
+    threshold: Ppm,
+    scorer: Option<&mut Scorer>,
+) -> Said {
+    let score = of_model.unwrap_or_default();
+    let part = |scorer| hangs_on(item, score, scorer);
+    let Item::Download(download) = item else {
+        let part = scorer.and_then(part);
+        let reasons = part.map(|part| reason(item, &part, score)).unwrap_or_default();
+        return Said { score, is_alert: score >= threshold, reasons };
+    };
+    let judge = Judge::new(threshold);
+    let judged = judge.judge(&download.facts.with_url(of_model));
+    let mut reasons = Vec::new();
+    if let Some(scorer) = scorer {
+        let without = |part: Part| {
+            let left = judge.judge(&download.facts.with_url(Some(part.left))).url;
+            format!("\"observed\":{},\"without\":{left},", quoted(&part.text))
+        };
+        let part = part(scorer).map_or_else(String::new, without);
+        let feature = if item.has_row() { "url" } else { "no_url" };
+        reasons.push(format!("{{\"feature\":{feature:?},{part}\"contribution\":{}}}", judged.url));
+        for (rule, share) in &judged.rules {
+            let (name, shown) = (rule.name, quoted(download.shown(rule.shows)));
+            let reason = format!("\"feature\":{name:?},\"observed\":{shown}");
+            reasons.push(format!("{{{reason},\"contribution\":{share}}}"));
+        }
+    }
+    let is_alert = judged.score >= Judge::ALERT;
+    Said { score: judged.score, is_alert, reasons: reasons.join(",") }
+}
+
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The part of an item that its score hangs on, with what is left of the score without it.
-fn reason(item: &Item, score: Ppm, scorer: &mut Scorer) -> Option<String> {
+/// The part of an item that its score hangs on.
+fn hangs_on(item: &Item, score: Ppm, scorer: &mut Scorer) -> Option<Part> {
     if score.get() < REASON_MIN {
         return None;
     }
-    let part = strongest(scorer, score, &item.parts(), Item::key, Item::push)?;
-    let share = Ppm::new(score.get() - part.left.get());
+    strongest(scorer, score, &item.parts(), Item::key, Item::push)
+}
+
+/// A part of an item, with what is left of its score without it.
+fn reason(item: &Item, part: &Part, score: Ppm) -> String {
     let (text, left) = (quoted(&part.text), part.left);
-    Some(format!(
+    let share = Ppm::new(score.get().saturating_sub(left.get()));
+    format!(
         "{{\"feature\":{:?},\"observed\":{text},\"without\":{left},\"contribution\":{share}}}",
         item.part_name(),
-    ))
+    )
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::base::address::Addr;
-use crate::record::schema::{ColumnId, ORIG_H, RESP_H, files, http};
+use crate::record::schema::{ColumnId, ORIG_H, RESP_H, dns, files, http, quic, ssl};
 use crate::record::{Evidence, Log, Observed};
 
 /// What to hide of a field, the least first.
@@ -94,11 +94,17 @@ impl Hidden {
         self.log != Log::Http || self.is_shown(http::USERNAME)
     }
 
-    /// Whether the servers that requests of this log ask for may be named; user and password are
+    /// Whether the servers that records of this log ask for may be named; user and password are
     /// never a part of the name.
     #[must_use]
     pub fn shows_servers(&self) -> bool {
-        self.log != Log::Http || (self.is_shown(http::HOST) && self.is_shown(http::URI))
+        match self.log {
+            Log::Dns => self.is_shown(dns::QUERY),
+            Log::Http => self.is_shown(http::HOST) && self.is_shown(http::URI),
+            Log::Ssl => self.is_shown(ssl::SERVER_NAME),
+            Log::Quic => self.is_shown(quic::SERVER_NAME),
+            _ => true,
+        }
     }
 
     /// Hides in what a stage found in a record of this log.
@@ -169,6 +175,22 @@ pub(super) fn without_userinfo(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_not_named_where_its_column_is_hidden() {
+        let check = |log: Log, field: &'static str, expected: bool| {
+            let rule = Rule { log, field: field.to_owned(), redaction: Redaction::Whole };
+            assert_eq!(Hidden::new(&[rule], log).shows_servers(), expected, "{log}.{field}");
+        };
+        check(Log::Dns, "query", false);
+        check(Log::Dns, "answers", true);
+        check(Log::Http, "host", false);
+        check(Log::Http, "uri", false);
+        check(Log::Http, "user_agent", true);
+        check(Log::Ssl, "server_name", false);
+        check(Log::Quic, "server_name", false);
+        check(Log::Conn, "service", true);
+    }
 
     #[test]
     fn userinfo() {

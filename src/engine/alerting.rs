@@ -109,9 +109,11 @@ impl Core {
         let plan = &self.stages[evidence.stage];
         let (name, doc, mark) = (plan.def.name, plan.def.doc, plan.alert);
         let model = plan.models.first().cloned();
-        // All names of servers are of requests.
-        let hidden = self.identity.hidden.get(&Log::Http);
-        let is_named = hidden.is_none_or(Hidden::shows_servers);
+        // A name of a server is of a request, or of the records behind it.
+        let hidden = &self.identity.hidden;
+        let mut logs =
+            evidence.records.iter().map(|it| it.source.log).chain(std::iter::once(Log::Http));
+        let is_named = logs.all(|log| hidden.get(&log).is_none_or(Hidden::shows_servers));
         let alert = Alert {
             id,
             action: "",

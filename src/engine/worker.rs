@@ -204,7 +204,7 @@ impl Worker {
             *watermark = Watermark::new(Watermark::start(&first.collect::<Vec<_>>()));
         }
         for row in 0..rows {
-            let sides = sides(batch, row);
+            let sides = batch.sides(row);
             self.sides.push(sides);
             let mut parties = self.plan.inside.parties(sides);
             // Outsiders may say that they are anybody.
@@ -307,25 +307,4 @@ impl Worker {
 /// The item that a row is: rejects before it are items too.
 fn item_of(batch: &Batch, row: usize) -> usize {
     row + batch.rejects.iter().take_while(|reject| reject.row <= row).count()
-}
-
-/// The two ends of a record. A `files` record of before Zeek 5.1 names who sent and who received;
-/// `is_orig` says whether the sender opened the connection.
-fn sides(batch: &Batch, row: usize) -> Sides {
-    let (mut orig, mut resp) = (batch.addr(ORIG_H, row), batch.addr(RESP_H, row));
-    if batch.log() == Log::Files && orig.is_none() && resp.is_none() {
-        let first = |id| {
-            let text = batch.list(id, row).flatten().next()?;
-            crate::base::address::Addr::parse(text)
-        };
-        let (tx, rx) = (first(files::TX_HOSTS), first(files::RX_HOSTS));
-        let sent_by_orig = batch.flag(files::IS_ORIG, row) == Some(true);
-        (orig, resp) = if sent_by_orig { (tx, rx) } else { (rx, tx) };
-    }
-    let (mut local_orig, mut local_resp) = (None, None);
-    if batch.log().ends_with_duration() {
-        local_orig = batch.flag(conn::LOCAL_ORIG, row);
-        local_resp = batch.flag(conn::LOCAL_RESP, row);
-    }
-    Sides { orig, resp, local_orig, local_resp }
 }

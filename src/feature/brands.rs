@@ -118,7 +118,8 @@ fn is_near(word: &str) -> bool {
 
 /// Whether one edit makes `a` into `b`: of their common beginning and end all but one character is
 /// covered, or two that changed places.
-fn differs_by_one(a: &[u8], b: &[u8]) -> bool {
+#[must_use]
+pub fn differs_by_one(a: &[u8], b: &[u8]) -> bool {
     let front = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (&a[front..], &b[front..]);
     let back = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();

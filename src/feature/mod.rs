@@ -18,6 +18,7 @@ mod suffix;
 mod url;
 
 pub use address::Notation;
+pub use brands::differs_by_one;
 pub use name::{Name, Unusable};
 pub use parts::{parts, url_parts};
 pub use url::{Host, NoUrl, Url};

@@ -41,8 +41,7 @@ pub fn url_parts(url: &Url) -> Vec<(String, Url)> {
     let (host, path) = (url.host_text(), url.path());
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let mut out = |part: &str, left: String| {
-        // What is left is decoded, and must not be taken apart again at what was escaped.
-        if let (false, Ok(left)) = (part.is_empty(), Url::parse(escaped(&left).as_bytes())) {
+        if let (false, Ok(left)) = (part.is_empty(), Url::parse_shown(&left)) {
             found.push((part.to_owned(), left));
         }
     };
@@ -52,11 +51,12 @@ pub fn url_parts(url: &Url) -> Vec<(String, Url)> {
         out(query, format!("{host}{port}{segments}"));
     }
     for (at, segment) in segments.match_indices('/').take(SEGMENTS_MAX) {
-        let rest = &segments[at + segment.len()..];
+        let rest = segments.get(at + segment.len()..).unwrap_or_default();
         let end = rest.find('/').unwrap_or(rest.len());
         let (part, rest) = rest.split_at(end);
         if part.len() + 1 < segments.len() {
-            out(part, format!("{host}{port}{}{rest}{query}", &segments[..at]));
+            let before = segments.get(..at).unwrap_or_default();
+            out(part, format!("{host}{port}{before}{rest}{query}"));
         }
     }
     out(&port, format!("{host}{path}"));
@@ -72,9 +72,4 @@ pub fn url_parts(url: &Url) -> Vec<(String, Url)> {
         out(words[at], format!("{front}{}.{}{port}{path}", left.join("-"), name.suffix()));
     }
     found
-}
-
-/// A decoded URL so that it is read as the same.
-fn escaped(text: &str) -> String {
-    text.replace('%', "%25").replace('#', "%23")
 }

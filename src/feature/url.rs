@@ -97,6 +97,12 @@ impl Url {
         Ok(url)
     }
 
+    /// Reads what [`Url::as_str`] gave: decoded, and not to be decoded again. How it was written (a
+    /// user, layers of encoding, a notation of an address) is not known of it.
+    pub fn parse_shown(text: &str) -> Result<Self, NoUrl> {
+        Self::parse(text.replace('%', "%25").replace('#', "%23").as_bytes())
+    }
+
     /// All that its row depends on.
     fn make_key(&self) -> Vec<u8> {
         let notation = match self.host {

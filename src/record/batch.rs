@@ -10,9 +10,10 @@ use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::Time;
 
 use super::column::{Column, Span};
+use super::entity::Sides;
 use super::header::Header;
 use super::log::Log;
-use super::schema::{ColumnId, UID, files};
+use super::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files};
 
 /// How the lines of a batch are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,6 +340,25 @@ impl Batch {
             uid = uid.or_else(|| self.text(files::FUID, row));
         }
         uid.unwrap_or_default().into()
+    }
+
+    /// The two ends of a row. A `files` record of before Zeek 5.1 names who sent and who received;
+    /// `is_orig` says whether the sender opened the connection. The columns have to be wanted.
+    #[must_use]
+    pub fn sides(&self, row: usize) -> Sides {
+        let (mut orig, mut resp) = (self.addr(ORIG_H, row), self.addr(RESP_H, row));
+        if self.log == Log::Files && orig.is_none() && resp.is_none() {
+            let first = |id| Addr::parse(self.list(id, row).flatten().next()?);
+            let (tx, rx) = (first(files::TX_HOSTS), first(files::RX_HOSTS));
+            let sent_by_orig = self.flag(files::IS_ORIG, row) == Some(true);
+            (orig, resp) = if sent_by_orig { (tx, rx) } else { (rx, tx) };
+        }
+        let (mut local_orig, mut local_resp) = (None, None);
+        if self.log.ends_with_duration() {
+            local_orig = self.flag(conn::LOCAL_ORIG, row);
+            local_resp = self.flag(conn::LOCAL_RESP, row);
+        }
+        Sides { orig, resp, local_orig, local_resp }
     }
 
     /// `ts`, which every record has.

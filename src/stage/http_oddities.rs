@@ -1,9 +1,10 @@
 //! `http-oddities`: requests that no browser makes and answers that are not what their name says.
 //!
-//! A record stage. Four things are looked at, and their shares added up to at most 1:
+//! A record stage. Five things are looked at, and their shares added up to at most 1:
 //! - no `Host` in a request of HTTP/1.1, which RFC 9112 3.2 forbids (0.5; RITA counts the same);
 //! - a body that is an executable, an archive or a script under the name of an image, a document or
 //!   a text (0.5), where the answer was a success (RITA's MIME/URI mismatch);
+//! - a client that calls itself almost as browsers do, as RITA's does (`Modzilla`, 0.4);
 //! - a method beside the usual ones (0.2);
 //! - an address where a name belongs in `Host` (0.2).
 
@@ -15,6 +16,8 @@ use crate::model::Models;
 use crate::record::schema::{ColumnId, UID, http};
 use crate::record::{Batch, Log, Names, Technique};
 
+use super::agents::is_misspelt;
+use super::bodies::{Family, extension};
 use super::input::{Finding, Input, Output};
 use super::keys::{HALF_LIFE, alert, enabled, weight};
 use super::reasons::Sum;
@@ -23,8 +26,8 @@ use super::{Build, RecordStage, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
     name: "http-oddities",
-    doc: "HTTP requests without a Host, to a bare address, by an unusual method, or with a body that is not what its name says",
-    version: 1,
+    doc: "HTTP requests without a Host, to a bare address, by an unusual method or a misspelt browser, or with a body that is not what its name says",
+    version: 2,
     reads: &[(
         Log::Http,
         &[
@@ -53,34 +56,20 @@ const MASQUERADE: &[Technique] = &[
     Technique { id: "T1036.008", name: "Masquerade File Type" },
 ];
 
-const TABLE: &str = include_str!("http_oddities.csv");
+/// Methods that are usual.
+const METHODS: &[&[u8]] =
+    &[b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT"];
 
-/// What MIME types, extensions and methods mean.
-struct Oddities {
-    extensions: Vec<(String, String)>,
-    mimes: Vec<(String, String)>,
-    methods: Vec<String>,
-}
+struct Oddities;
 
 fn build(_: &Settings, _: &Models) -> Box<dyn RecordStage> {
-    let mut oddities = Oddities { extensions: Vec::new(), mimes: Vec::new(), methods: Vec::new() };
-    let mut reader = csv::Reader::from_reader(TABLE.as_bytes());
-    for record in reader.records() {
-        let record = record.expect("a table inside the program");
-        let (value, family) = (record[1].to_owned(), record[2].to_owned());
-        match &record[0] {
-            "extension" => oddities.extensions.push((value, family)),
-            "mime" => oddities.mimes.push((value, family)),
-            _ => oddities.methods.push(value),
-        }
-    }
-    Box::new(oddities)
+    Box::new(Oddities)
 }
 
 impl RecordStage for Oddities {
     fn score(&mut self, input: &Input<'_>, out: &mut Output) {
         for row in 0..input.batch.rows() {
-            let found = self.odd(input.batch, row);
+            let found = odd(input.batch, row);
             if found.is_empty() {
                 continue;
             }
@@ -115,6 +104,7 @@ enum Oddity {
     Mime,
     Method,
     BareAddress,
+    Agent,
 }
 
 impl Oddity {
@@ -124,6 +114,7 @@ impl Oddity {
             Self::Mime => "mime_mismatch",
             Self::Method => "method",
             Self::BareAddress => "host_is_address",
+            Self::Agent => "misspelt_browser",
         }
     }
 
@@ -133,6 +124,7 @@ impl Oddity {
             Self::NoHost | Self::BareAddress => &[http::HOST],
             Self::Mime => &[http::URI, http::RESP_MIME_TYPES],
             Self::Method => &[http::METHOD],
+            Self::Agent => &[http::USER_AGENT],
         }
     }
 
@@ -143,56 +135,50 @@ impl Oddity {
             Self::Mime => ("a body of the kind that its extension says", 500_000),
             Self::Method => ("GET, POST, HEAD, PUT, DELETE, OPTIONS, PATCH or CONNECT", 200_000),
             Self::BareAddress => ("a name", 200_000),
+            Self::Agent => ("Mozilla", 400_000),
         }
     }
 }
 
-impl Oddities {
-    /// What is odd about a row, with what was seen.
-    fn odd<'a>(&self, batch: &'a Batch, row: usize) -> Vec<(Oddity, std::borrow::Cow<'a, [u8]>)> {
-        let mut found = Vec::new();
-        // Without a method only the answer was seen, and nothing can be said of the request.
-        if let Some(method) = batch.text(http::METHOD, row) {
-            let host = batch.text(http::HOST, row).unwrap_or_default();
-            let is_old = matches!(batch.text(http::VERSION, row), Some(b"0.9" | b"1.0") | None);
-            if host.is_empty() && !is_old {
-                found.push((Oddity::NoHost, b"".as_slice().into()));
-            }
-            if !self.methods.iter().any(|usual| usual.as_bytes() == method) {
-                found.push((Oddity::Method, method.into()));
-            }
-            if method != b"CONNECT" && is_address(host) {
-                found.push((Oddity::BareAddress, host.into()));
-            }
+/// What is odd about a row, with what was seen.
+fn odd(batch: &Batch, row: usize) -> Vec<(Oddity, std::borrow::Cow<'_, [u8]>)> {
+    let mut found = Vec::new();
+    // Without a method only the answer was seen, and nothing can be said of the request.
+    if let Some(method) = batch.text(http::METHOD, row) {
+        let host = batch.text(http::HOST, row).unwrap_or_default();
+        let is_old = matches!(batch.text(http::VERSION, row), Some(b"0.9" | b"1.0") | None);
+        if host.is_empty() && !is_old {
+            found.push((Oddity::NoHost, b"".as_slice().into()));
         }
-        if let Some(seen) = self.mismatch(batch, row) {
-            found.push((Oddity::Mime, seen.into_bytes().into()));
+        if !METHODS.contains(&method) {
+            found.push((Oddity::Method, method.into()));
         }
-        found
+        if method != b"CONNECT" && is_address(host) {
+            found.push((Oddity::BareAddress, host.into()));
+        }
+        let agent = batch.text(http::USER_AGENT, row).unwrap_or_default();
+        if is_misspelt(agent) {
+            found.push((Oddity::Agent, agent.into()));
+        }
     }
+    if let Some(seen) = mismatch(batch, row) {
+        found.push((Oddity::Mime, seen.into_bytes().into()));
+    }
+    found
+}
 
-    /// `image/x.jpg is application/x-dosexec`, where body and name are at odds.
-    fn mismatch(&self, batch: &Batch, row: usize) -> Option<String> {
-        let status = batch.count(http::STATUS_CODE, row)?;
-        if !(200..300).contains(&status) {
-            return None;
-        }
-        let mime = batch.list(http::RESP_MIME_TYPES, row).flatten().next()?;
-        let family = self.mimes.iter().find(|(prefix, _)| mime.starts_with(prefix.as_bytes()))?;
-        if !matches!(family.1.as_str(), "executable" | "archive" | "script") {
-            return None;
-        }
-        let extension = extension(batch.text(http::URI, row)?)?;
-        let same =
-            |(known, _): &&(String, String)| known.as_bytes().eq_ignore_ascii_case(extension);
-        let named = self.extensions.iter().find(same)?;
-        // The newer office formats are archives, and Zeek does not always look inside.
-        if family.1 == "archive" && named.1 == "document" {
-            return None;
-        }
-        let lossy = String::from_utf8_lossy;
-        Some(format!(".{} is {}", lossy(extension), lossy(mime)))
+/// `.jpg is application/x-dosexec`, where body and name are at odds.
+fn mismatch(batch: &Batch, row: usize) -> Option<String> {
+    let status = batch.count(http::STATUS_CODE, row)?;
+    if !(200..300).contains(&status) {
+        return None;
     }
+    let mime = batch.list(http::RESP_MIME_TYPES, row).flatten().next()?;
+    let extension = extension(batch.text(http::URI, row)?)?;
+    let named = Family::of_extension(extension)?;
+    let lossy = String::from_utf8_lossy;
+    let is_odd = Family::of_type(mime)?.is_disguised(named);
+    is_odd.then(|| format!(".{} is {}", lossy(extension), lossy(mime)))
 }
 
 /// The name, or else the address, that a request was made to.
@@ -225,21 +211,12 @@ fn is_address(host: &[u8]) -> bool {
         && (is_address(host) || host.split(|&byte| byte == b':').next().is_some_and(is_address))
 }
 
-/// The extension of the last part of a path.
-fn extension(uri: &[u8]) -> Option<&[u8]> {
-    let path = uri.split(|byte| matches!(byte, b'?' | b'#')).next()?;
-    let name = path.rsplit(|&byte| byte == b'/').next()?;
-    let at = memchr::memrchr(b'.', name)?;
-    let extension = &name[at + 1..];
-    (1..=8).contains(&extension.len()).then_some(extension)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_extensions() {
+    fn hosts() {
         for (host, expected) in [
             ("10.0.0.1", true),
             ("10.0.0.1:8080", true),
@@ -251,8 +228,5 @@ mod tests {
         ] {
             assert_eq!(is_address(host.as_bytes()), expected, "{host}");
         }
-        assert_eq!(extension(b"/a/b.jpg?x=/y.exe"), Some(b"jpg".as_slice()));
-        assert_eq!(extension(b"/a.b/c"), None);
-        assert_eq!(extension(b""), None);
     }
 }

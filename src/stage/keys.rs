@@ -1,8 +1,9 @@
-//! The keys that the table of every stage begins with: `enabled`, `weight`, `alert`, `half_life`.
+//! The keys that the table of every stage begins with: `enabled`, `weight`, `alert`, `half_life`;
+//! and those that several have.
 //!
 //! Not here: the keys that a stage has for itself.
 
-use crate::base::keys::{KeyDef, Kind};
+use crate::base::keys::{KeyDef, Kind, Settings};
 use crate::base::time::{DAY, MINUTE};
 
 /// `enabled`, which says what the stage does.
@@ -32,6 +33,12 @@ pub(super) const fn alert(default: &'static str) -> KeyDef {
     }
 }
 
+/// What `alert` is set to, in parts per million; at least one, since with nothing said there is
+/// nothing suspicious.
+pub(super) fn alert_from(settings: &Settings) -> u32 {
+    ((settings.real("alert") * 1e6).round() as u32).max(1)
+}
+
 /// `half_life`.
 pub(super) const HALF_LIFE: KeyDef = KeyDef {
     name: "half_life",
@@ -39,4 +46,13 @@ pub(super) const HALF_LIFE: KeyDef = KeyDef {
     default: None,
     example: r#""24h""#,
     doc: "time in which what it found falls to a half, where it is not risk.half_life",
+};
+
+/// `local`, which `names` reads.
+pub(super) const LOCAL: KeyDef = KeyDef {
+    name: "local",
+    kind: Kind::TextList,
+    default: Some("[]"),
+    example: "",
+    doc: "domains whose names are ours, and neither scored nor counted",
 };

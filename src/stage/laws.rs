@@ -1,39 +1,15 @@
 //! What every stage in the table is held to, without a line of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use crate::base::keys::{Kind, Settings, Value};
+use crate::base::keys::Value;
 use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::{DAY, Minute, Time};
 use crate::model::Models;
-use crate::record::schema::ColumnId;
-use crate::record::{Batch, Evidence, Generation, Inside, Log, Parties, Sides, Source};
-use crate::zeek::{Parser, Settings as Columns};
+use crate::record::{Evidence, Log};
 
-use super::{
-    Build, Cell, Close, Context, Delta, Deltas, Findings, Gaps, Input, Output, Roles, StageDef,
-    TABLE,
-};
-
-/// The defaults of a stage.
-fn settings(stage: &StageDef) -> Settings {
-    let mut settings = Settings::default();
-    for key in stage.keys {
-        let Some(text) = key.default else { continue };
-        let value = match key.kind {
-            Kind::Flag => Value::Flag(text == "true"),
-            Kind::Integer { .. } => Value::Integer(text.parse().unwrap()),
-            Kind::Real { .. } => Value::Real(text.parse().unwrap()),
-            Kind::Bytes { .. } => Value::Bytes(1 << 20),
-            Kind::Duration { .. } => Value::Micros(3_600_000_000),
-            Kind::TextList => Value::TextList(Vec::new()),
-            other => panic!("{other:?}: teach this test the kind"),
-        };
-        settings.insert(key.name, value);
-    }
-    settings
-}
+use super::script::{self, Place, batches, defaults};
+use super::{Build, Cell, Close, Context, Findings, Gaps, Output, Roles, StageDef, TABLE};
 
 /// Models whose scores are a function of the row.
 fn models(stage: &StageDef) -> Models {
@@ -81,70 +57,10 @@ fn lines(log: Log, count: usize) -> String {
     out
 }
 
-fn batches(log: Log, text: &str, rows_max: usize) -> Vec<Batch> {
-    let wanted = (0..log.columns().len()).map(|index| ColumnId(index as u8)).collect();
-    let columns =
-        Columns { log, wanted, line_bytes_max: 1 << 20, configured: None, alias: Vec::new() };
-    let mut parser = Parser::new(&columns);
-    let mut at = 0;
-    let mut found = Vec::new();
-    loop {
-        let mut batch = columns.batch();
-        let progress = parser.parse(&text.as_bytes()[at..], rows_max, &mut batch);
-        at += progress.consumed;
-        assert!(batch.rejects.is_empty(), "{:?}", batch.rejects.first());
-        found.push(batch);
-        if !progress.is_full {
-            return found;
-        }
-    }
-}
-
-/// What a stage needs beside the batch.
-struct Place {
-    source: Arc<Source>,
-    sides: Vec<Sides>,
-    parties: Vec<Parties>,
-    minutes: Vec<Minute>,
-}
-
-impl Place {
-    fn new(batch: &Batch) -> Self {
-        let log = batch.log();
-        let generation = Generation::new(log, b"", b"");
-        let event_prefix = generation.event_prefix("s", log);
-        let source = Source { log, generation, event_prefix, path: "x.log".to_owned() };
-        let rows = 0..batch.rows();
-        let side = |row| Sides {
-            orig: batch.addr(crate::record::schema::ORIG_H, row),
-            resp: batch.addr(crate::record::schema::RESP_H, row),
-            ..Sides::default()
-        };
-        let sides: Vec<Sides> = rows.clone().map(side).collect();
-        let inside = Inside::new(None, false);
-        Self {
-            source: Arc::new(source),
-            parties: sides.iter().map(|sides| inside.parties(*sides)).collect(),
-            minutes: rows.map(|row| batch.ts(row).minute()).collect(),
-            sides,
-        }
-    }
-
-    fn input<'a>(&'a self, batch: &'a Batch) -> Input<'a> {
-        Input {
-            batch,
-            source: &self.source,
-            sides: &self.sides,
-            parties: &self.parties,
-            minutes: &self.minutes,
-        }
-    }
-}
-
 /// All that a record stage says of some records, as text.
 fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String> {
     let Build::Record(build) = stage.build else { return Vec::new() };
-    let mut built = build(&settings(stage), &models(stage));
+    let mut built = build(&defaults(stage), &models(stage));
     let mut out = Output::default();
     let mut found = Vec::new();
     for batch in batches(log, text, rows_max) {
@@ -163,23 +79,13 @@ fn scored(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<String
 }
 
 /// The cells that some records make, in the order of minute, entity and subject.
-fn folded(stage: &StageDef, log: Log, text: &str, rows_max: usize) -> Vec<(Minute, Cell)> {
-    let Build::Window { fold, combine, .. } = stage.build else { return Vec::new() };
-    let mut built = fold(&settings(stage), &models(stage));
-    let mut cells = BTreeMap::new();
-    for batch in batches(log, text, rows_max) {
-        let context = Place::new(&batch);
-        let mut deltas = Deltas::default();
-        built.fold(&context.input(&batch), &mut deltas);
-        for Delta { minute, entity, subject, amounts, row, .. } in deltas.take() {
-            let cell = cells.entry((minute, entity, subject)).or_insert(([0; 3], None));
-            combine.add((&mut cell.0, &mut cell.1), (amounts, row));
-        }
-    }
-    let cell = |((minute, entity, subject), (amounts, row))| {
-        (minute, Cell { entity, subject, amounts, row })
-    };
-    cells.into_iter().map(cell).collect()
+pub(super) fn folded(
+    stage: &StageDef,
+    log: Log,
+    text: &str,
+    rows_max: usize,
+) -> Vec<(Minute, Cell)> {
+    script::folded((stage, &models(stage)), log, text, rows_max)
 }
 
 /// What a stage finds in a cell when its minute closes.
@@ -261,7 +167,7 @@ fn nothing_and_too_little_are_no_trouble() {
 fn save_load_continue_equals_never_stopping() {
     for stage in TABLE {
         let Build::Window { close, .. } = stage.build else { continue };
-        let settings = settings(stage);
+        let settings = defaults(stage);
         for log in logs(stage) {
             let deltas = folded(stage, log, &lines(log, 400), BATCH_ROWS_MAX);
             // Each subject comes again, later.
@@ -290,7 +196,7 @@ fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
     for stage in TABLE {
         let Build::Window { close, .. } = stage.build else { continue };
         let bounds = stage.keys.iter().filter(|key| key.name.starts_with("max_"));
-        let mut settings = settings(stage);
+        let mut settings = defaults(stage);
         let mut max = 0;
         for key in bounds {
             settings.insert(key.name, Value::Integer(10));
@@ -298,7 +204,7 @@ fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
         }
         assert!(max > 0, "{} has no bound", stage.name);
         for log in logs(stage) {
-            let mut deltas = folded(stage, log, &lines(log, 1200), BATCH_ROWS_MAX);
+            let mut deltas = folded(stage, log, &lines(log, 2400), BATCH_ROWS_MAX);
             deltas.truncate(100);
             assert_eq!(deltas.len(), 100, "{}: too few subjects", stage.name);
             let mut built = close(&settings, &models(stage));
@@ -316,7 +222,7 @@ fn times_are_those_of_the_records() {
         let Build::Window { close, .. } = stage.build else { continue };
         for log in logs(stage) {
             let deltas = folded(stage, log, &lines(log, 50), BATCH_ROWS_MAX);
-            let mut built = close(&settings(stage), &models(stage));
+            let mut built = close(&defaults(stage), &models(stage));
             for (minute, cell) in deltas {
                 for evidence in close_one(built.as_mut(), minute, &cell) {
                     let row = cell.row.as_ref().unwrap();

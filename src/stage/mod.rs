@@ -5,18 +5,29 @@
 //! stand in [`TABLE`], which `check`, `stages` and the tests walk. How to add one:
 //! docs/adding-a-detector.md.
 
+mod agents;
+mod bodies;
 mod context;
 mod dga;
 mod http_oddities;
 mod input;
 mod keys;
+mod known;
 #[cfg(test)]
 mod laws;
+mod link;
 mod long_connection;
+pub mod malicious_download;
+mod names;
+mod odds;
 mod pcr;
 mod reasons;
+mod said;
+#[cfg(test)]
+mod script;
 mod sightings;
 mod targets;
+mod texts;
 
 pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
@@ -33,8 +44,15 @@ pub use sightings::{Sighting, columns as sighting_columns, sightings};
 pub use targets::{Target, targets};
 
 /// Every stage. The order is that of the documentation and of equal contributions.
-pub static TABLE: &[StageDef] =
-    &[long_connection::STAGE, http_oddities::STAGE, pcr::STAGE, dga::STAGE];
+pub static TABLE: &[StageDef] = &[
+    long_connection::STAGE,
+    http_oddities::STAGE,
+    pcr::STAGE,
+    dga::STAGE,
+    link::PHISHING,
+    link::MALICIOUS_URL,
+    malicious_download::STAGE,
+];
 
 /// What the program knows of a stage before it is built.
 #[derive(Debug)]

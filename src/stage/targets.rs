@@ -6,10 +6,12 @@
 //!
 //! Not here: which address is a proxy (`context`, `sightings`).
 
+use std::net::IpAddr;
+
 use crate::base::address::Addr;
 use crate::base::host::host_name;
 use crate::base::time::Minute;
-use crate::record::schema::http;
+use crate::record::schema::{RESP_P, http};
 use crate::record::{Batch, Uid};
 
 use super::input::Input;
@@ -61,4 +63,30 @@ pub(super) fn asked(batch: &Batch, row: usize) -> Option<String> {
     asked_of_proxy(batch, row)
         .and_then(host_name)
         .or_else(|| batch.text(http::HOST, row).and_then(host_name))
+}
+
+/// The URL of a request: what a proxy is asked for, or host and path; of one that names no host, if
+/// `takes_address`, the address and the port that answered.
+pub(super) fn url(input: &Input<'_>, row: usize, takes_address: bool) -> Option<Vec<u8>> {
+    let batch = input.batch;
+    let mut url = b"http://".to_vec();
+    if let Some(rest) = asked_of_proxy(batch, row) {
+        url.extend_from_slice(rest);
+        return Some(url);
+    }
+    match batch.text(http::HOST, row).filter(|host| !host.is_empty()) {
+        Some(host) => url.extend_from_slice(host),
+        None if takes_address => {
+            let port = batch.count(RESP_P, row).unwrap_or(80);
+            match input.sides[row].resp?.to_ip() {
+                IpAddr::V4(addr) => url.extend_from_slice(format!("{addr}:{port}").as_bytes()),
+                IpAddr::V6(addr) => url.extend_from_slice(format!("[{addr}]:{port}").as_bytes()),
+            }
+        }
+        None => return None,
+    }
+    // `OPTIONS *` asks for nothing on the host.
+    let path = batch.text(http::URI, row).filter(|path| path.starts_with(b"/"));
+    url.extend_from_slice(path.unwrap_or_default());
+    Some(url)
 }

@@ -3,7 +3,11 @@
 //! The composition root; nothing is decided here that the plan does not say.
 
 mod again;
+#[cfg(test)]
+mod campaign;
 pub mod dlq;
+#[cfg(test)]
+mod downloads;
 pub mod explain;
 pub mod kept;
 pub mod live;

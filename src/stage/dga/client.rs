@@ -7,6 +7,7 @@ use crate::feature::Name;
 use crate::record::Log;
 
 use super::super::input::{Cell, CellRow};
+use super::super::said::Said;
 use super::NAMES_MAX;
 
 /// By how much it speaks for an algorithm that a name does not exist: of the names that such a
@@ -108,13 +109,13 @@ pub(super) struct Client {
     pub(super) names: Vec<Named>,
     /// When it asked for an odd name last.
     pub(super) last: Minute,
-    /// The day of which something was said, and the highest score of that.
-    pub(super) said: (i64, u32),
+    /// What was said of it.
+    pub(super) said: Said,
 }
 
 impl Client {
     pub(super) fn new() -> Self {
-        Self { names: Vec::new(), last: Minute(0), said: (i64::MIN, 0) }
+        Self { names: Vec::new(), last: Minute(0), said: Said::NOTHING }
     }
 
     /// Takes the names of a minute in, each once, and lets go of those before `from` and of those

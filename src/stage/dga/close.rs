@@ -12,16 +12,12 @@ use crate::model::{Models, Scorer};
 use crate::record::{Entity, Names};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
+use super::super::keys::alert_from;
+use super::super::known::Known;
 use super::super::{Changes, Close, Context};
 use super::client::Client;
-use super::known::Known;
 use super::verdict::Verdict;
 use super::{STAGE, TECHNIQUES};
-
-/// What is less says nothing: many of it would add up in a risk.
-const SAID_MIN: u32 = 450_000;
-/// By how much a score has to rise until it is said again.
-const SAID_STEP: u32 = 50_000;
 
 /// The first byte of a key: of a client, of a name.
 const CLIENT: u8 = b'c';
@@ -43,7 +39,7 @@ impl Clients {
         let count = |key| usize::try_from(settings.integer(key)).unwrap_or(usize::MAX);
         Self {
             window_minutes: (settings.micros("window") / MINUTE).max(1),
-            alert: ((settings.real("alert") * 1e6).round() as u32).max(1),
+            alert: alert_from(settings),
             known: Known::new(count("max_names"), count("popular")),
             clients: Recent::new(count("max_clients")),
             changed: BTreeSet::new(),
@@ -59,13 +55,8 @@ impl Clients {
         let mut client = self.clients.get(&addr).cloned().unwrap_or_else(Client::new);
         client.take(minute, cells, from, &|name| self.known.is_usual(name, minute));
         let verdict = Verdict::new(&client.names);
-        let said = if client.said.0 == day.0 { client.said.1 } else { 0 };
-        let score = verdict.score.get();
-        let rises = score >= said.saturating_add(SAID_STEP) && score >= SAID_MIN;
-        let crosses = score >= self.alert && said < self.alert;
-        if rises || crosses {
+        if client.said.say(day, verdict.score.get(), self.alert) {
             tell(addr, &verdict, day, self.scorer.as_mut(), out);
-            client.said = (day.0, score);
         }
         self.changed.insert(addr);
         self.changed.extend(self.clients.set(addr, client, minute));

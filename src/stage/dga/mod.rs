@@ -9,14 +9,13 @@
 //! counts NXDOMAIN answers by source). Names that are known here count for nothing: that several
 //! clients ask for and that exist, or that somebody asked for on a day before.
 //!
-//! The lane's half is in `fold`, what is kept of clients in `client`, of names in `known`; what is
-//! said of it in `verdict`. Names of this network, reverse zones and services are no names to the
-//! features (`feature`).
+//! The lane's half is in `fold`, what is kept of clients in `client`, of names in `super::known`; what
+//! is said of it in `verdict`. Names of this network, reverse zones and services are no names to
+//! the features (`feature`).
 
 mod client;
 mod close;
 mod fold;
-mod known;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -27,7 +26,7 @@ use crate::feature::dga::DGA;
 use crate::record::schema::{UID, dns, http, quic, ssl};
 use crate::record::{Log, Technique};
 
-use super::keys::{HALF_LIFE, alert, enabled, weight};
+use super::keys::{HALF_LIFE, LOCAL, alert, enabled, weight};
 use super::{Build, Combine, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
@@ -61,13 +60,7 @@ pub(super) const STAGE: StageDef = StageDef {
             example: "",
             doc: "clients that make a name that exists a usual one",
         },
-        KeyDef {
-            name: "local",
-            kind: Kind::TextList,
-            default: Some("[]"),
-            example: "",
-            doc: "domains whose names are ours, and neither scored nor counted",
-        },
+        LOCAL,
         KeyDef {
             name: "max_clients",
             kind: Kind::Integer { min: 1, max: 10_000_000 },
@@ -98,12 +91,6 @@ const TECHNIQUES: &[Technique] =
 
 /// A name that exists and is below this probability is nobody's reason, in parts per million.
 const FLOOR: u32 = 20_000;
-
-/// Days after which a name is no news.
-const NEWS_US: i64 = DAY;
-
-/// Days for which it is remembered who asked for a name.
-const KNOWN_DAYS: i64 = 7;
 
 /// Names of one client that are kept, the strongest: as many certain ones leave no doubt.
 const NAMES_MAX: usize = 64;

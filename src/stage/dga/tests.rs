@@ -1,101 +1,42 @@
 //! What clients ask for in, findings out.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
-use crate::base::address::Addr;
-use crate::base::keys::{Kind, Settings, Value};
-use crate::base::time::{MINUTE, Minute};
+use crate::base::keys::Value;
+use crate::base::time::Minute;
 use crate::model::Models;
-use crate::record::{Entity, Evidence, Generation, Log, Observed, RecordRef, Source, Uid};
-use crate::stage::{Cell, CellRow, Close, Context, Findings, Gaps, Role, RolePolicy, Roles};
+use crate::record::{Log, Observed};
+use crate::stage::script::{
+    ByMinute, Cells, addr, close, close_with_restarts, defaults, delta, said,
+};
+use crate::stage::{Close, Combine, Role, RolePolicy, Roles};
 
 use super::close::Clients;
 use super::{NAMES_MAX, NAMES_MIN, STAGE};
 
-fn settings() -> Settings {
-    let mut settings = Settings::default();
-    for key in STAGE.keys {
-        let Some(text) = key.default else { continue };
-        let value = match key.kind {
-            Kind::Flag => Value::Flag(true),
-            Kind::Integer { .. } => Value::Integer(text.parse().unwrap()),
-            Kind::Real { .. } => Value::Real(text.parse().unwrap()),
-            Kind::Duration { .. } => Value::Micros(60 * MINUTE),
-            _ => Value::TextList(Vec::new()),
-        };
-        settings.insert(key.name, value);
-    }
-    settings
-}
-
 fn clients() -> Clients {
-    Clients::new(&settings(), &Models::default())
-}
-
-fn addr(text: &str) -> Addr {
-    Addr::parse(text.as_bytes()).unwrap()
+    Clients::new(&defaults(&STAGE), &Models::default())
 }
 
 /// The cells of a script, by minute: lines `MINUTE CLIENT NAME PERCENT [nx | fails]`,
 /// one query each.
-fn cells(script: &str) -> BTreeMap<Minute, Vec<Cell>> {
-    let generation = Generation([0; 16]);
-    let event_prefix = generation.event_prefix("s", Log::Dns);
-    let path = "dns.log".to_owned();
-    let source = Arc::new(Source { log: Log::Dns, generation, event_prefix, path });
-    let mut found: BTreeMap<Minute, BTreeMap<(Entity, Vec<u8>), Cell>> = BTreeMap::new();
+fn cells(script: &str) -> ByMinute {
+    let mut cells = Cells::new(Combine::Sum);
     for (number, line) in script.lines().filter(|line| !line.trim().is_empty()).enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let minute = Minute(words[0].parse().unwrap());
         let ppm = words[3].parse::<u64>().unwrap() * 10_000;
-        let (entity, name) = (Entity::Host(addr(words[1])), words[2].as_bytes().to_vec());
-        let record = RecordRef {
-            source: Arc::clone(&source),
-            offset: number as u64,
-            uid: Uid::from(format!("C{number}").as_str()),
-        };
-        let row = CellRow {
-            record,
-            weight: ppm,
-            time: minute.start(),
-            source: entity.addr(),
-            destination: None,
-        };
-        let cell = found.entry(minute).or_default().entry((entity.clone(), name.clone()));
-        let cell = cell.or_insert_with(|| Cell {
-            entity,
-            subject: name.as_slice().into(),
-            amounts: [0; 3],
-            row: None,
-        });
-        let more = match words.get(4) {
+        let amounts = match words.get(4) {
             Some(&"nx") => [0, 1, 0],
             Some(&"fails") => [0, 0, 0],
             _ => [1, 0, 0],
         };
-        crate::stage::Combine::Sum.add((&mut cell.amounts, &mut cell.row), (more, Some(row)));
+        let place = (Minute(words[0].parse().unwrap()), addr(words[1]));
+        cells.add(delta((Log::Dns, number), place, words[2].as_bytes(), (amounts, ppm)));
     }
-    found.into_iter().map(|(minute, cells)| (minute, cells.into_values().collect())).collect()
-}
-
-fn close(
-    clients: &mut Clients,
-    cells: &BTreeMap<Minute, Vec<Cell>>,
-    roles: &Roles,
-) -> Vec<Evidence> {
-    let gaps = Gaps::default();
-    let mut all = Vec::new();
-    for (minute, cells) in cells {
-        let mut found = Findings::new(0);
-        let context = Context { roles, gaps: &gaps, now: *minute };
-        clients.close(*minute, cells, &context, &mut found);
-        all.extend(found.take());
-    }
-    all
+    cells.by_minute()
 }
 
 /// Whom a script makes alert, with the score in percent of the last that was said of each.
@@ -103,8 +44,6 @@ fn check(script: &str, expected: &str) {
     let found = close(&mut clients(), &cells(script), &Roles::default());
     let mut last: BTreeMap<String, u32> = BTreeMap::new();
     for evidence in &found {
-        let shares: u32 = evidence.reasons.iter().map(|it| it.contribution.get()).sum();
-        assert_eq!(shares, evidence.score.get(), "reasons add up: {evidence:?}");
         last.insert(
             evidence.entity.addr().unwrap().to_ip().to_string(),
             evidence.score.get() / 10_000,
@@ -200,7 +139,6 @@ fn reasons_name_names_that_lower_the_score_when_they_are_gone() {
     let all = cells(&script);
     let found = close(&mut clients(), &all, &Roles::default());
     let last = found.last().unwrap();
-    assert!(last.reasons.len() <= crate::base::limits::REASONS_MAX);
     let named: Vec<&str> = last
         .reasons
         .iter()
@@ -237,14 +175,9 @@ fn what_is_kept_has_a_bound() {
     assert!((1..NAMES_MAX * 100).contains(&bytes), "{bytes}");
 }
 
-/// A finding, with all that becomes a document.
-fn said(found: &[Evidence]) -> Vec<String> {
-    found.iter().map(|it| format!("{it:?}")).collect()
-}
-
 /// Clients with room for so few that some have to go.
 fn cramped() -> Clients {
-    let mut settings = settings();
+    let mut settings = defaults(&STAGE);
     settings.insert("max_clients", Value::Integer(3));
     settings.insert("max_names", Value::Integer(12));
     Clients::new(&settings, &Models::default())
@@ -266,22 +199,7 @@ proptest! {
         let all = cells(&lines.iter().map(line).collect::<String>());
         for make in [clients, cramped] {
             let never = close(&mut make(), &all, &Roles::default());
-            let (mut clients, mut found) = (make(), Vec::new());
-            let mut kept: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-            for (number, (minute, cells)) in all.iter().enumerate() {
-                let one = BTreeMap::from([(*minute, cells.clone())]);
-                found.extend(close(&mut clients, &one, &Roles::default()));
-                if stops.contains(&number) {
-                    clients.save(&mut |key, value| {
-                        match value {
-                            Some(value) => kept.insert(key.to_vec(), value.to_vec()),
-                            None => kept.remove(key),
-                        };
-                    });
-                    clients = make();
-                    kept.iter().for_each(|(key, value)| clients.load(key, value).unwrap());
-                }
-            }
+            let found = close_with_restarts(&|| Box::new(make()), &all, &stops);
             prop_assert_eq!(said(&found), said(&never));
         }
     }

@@ -6,9 +6,10 @@ use crate::base::score::Ppm;
 use crate::feature::dga::push;
 use crate::feature::{Name, parts};
 use crate::model::{Part, Scorer, strongest};
-use crate::record::schema::{ColumnId, dns, http, quic, ssl};
+use crate::record::schema::dns;
 use crate::record::{Log, Observed, Reason};
 
+use super::super::names::columns;
 use super::NAMES_MIN;
 use super::client::Named;
 
@@ -71,7 +72,7 @@ impl<'a> Verdict<'a> {
             reasons.push(Reason {
                 feature: "generated_name",
                 log: Some(named.log()),
-                columns: columns(named),
+                columns: columns(named.log()),
                 observed: Observed::Text(shown(named, part.as_ref())),
                 expected: Observed::Text("a name that a person chose".to_owned()),
                 contribution: Ppm::new(share(named.looks())),
@@ -131,14 +132,4 @@ fn shown(named: &Named, part: Option<&Part>) -> String {
         text.push_str(&format!(", {} without {:?}", part.left, part.text));
     }
     text
-}
-
-/// Where a name stands, in the log of the record that stands for it.
-fn columns(named: &Named) -> &'static [ColumnId] {
-    match named.log() {
-        Log::Http => &[http::HOST, http::URI],
-        Log::Ssl => &[ssl::SERVER_NAME],
-        Log::Quic => &[quic::SERVER_NAME],
-        _ => &[dns::QUERY],
-    }
 }

@@ -13,6 +13,7 @@ use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
 use crate::record::{Entity, Log, Names};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
+use super::super::keys::alert_from;
 use super::super::{Changes, Close, Context};
 use super::channel::{ALL, CHANNELS, DNS, PARTS, TABLE};
 use super::history::{History, Usual};
@@ -80,8 +81,7 @@ impl Profiles {
         Self {
             max: usize::try_from(settings.integer("max_entities")).unwrap_or(usize::MAX),
             dropped: 0,
-            // With nothing said there is nothing suspicious.
-            alert: ((settings.real("alert") * 1e6).round() as u32).max(1),
+            alert: alert_from(settings),
             volumes: (least, settings.bytes("volume_full").max(least + 1)),
             known: BTreeMap::new(),
             hours: BTreeMap::new(),

@@ -1,4 +1,5 @@
-//! In the entity lane: odd names that somebody asked for, since when, and how many clients.
+//! In the entity lane: names of which somebody asked for something odd, since when, and how many
+//! clients. What that says belongs to the stage that asks.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +11,16 @@ use crate::base::hash;
 use crate::base::recent::Recent;
 use crate::base::time::{DAY, MINUTE, Minute};
 
-use super::super::Changes;
-use super::{KNOWN_DAYS, NEWS_US};
+use super::Changes;
+
+/// Days for which it is remembered who asked for a name.
+const KNOWN_DAYS: i64 = 7;
+
+/// Time after which a name is no news.
+const NEWS_US: i64 = DAY;
 
 /// What a name is known by: one more that has the same among millions changes little.
-type Key = [u8; 8];
+pub(super) type Key = [u8; 8];
 
 /// What is kept of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +33,19 @@ struct Name {
     clients: Vec<[u8; 4]>,
 }
 
+/// How well a name is known in some minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fame {
+    /// When it was asked for first, as far as is remembered.
+    pub(super) first: Minute,
+    /// Whether that is less than a day ago.
+    pub(super) is_news: bool,
+    /// Clients that asked for it, up to as many as make it popular.
+    pub(super) clients: usize,
+    /// Whether there are as many.
+    pub(super) is_popular: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -35,7 +54,7 @@ pub(super) struct Known {
     changed: BTreeSet<Key>,
 }
 
-fn key(name: &[u8]) -> Key {
+pub(super) fn key(name: &[u8]) -> Key {
     let mut key = Key::default();
     key.copy_from_slice(&hash::id(&[name]).0[..8]);
     key
@@ -80,12 +99,20 @@ impl Known {
         self.changed.extend(self.names.set(key, name, last));
     }
 
+    /// What is known of a name in a minute; nothing but the minute of one that was never noted.
+    pub(super) fn get(&self, name: &[u8], minute: Minute) -> Fame {
+        let name = self.names.get(&key(name));
+        let first = name.map_or(minute, |name| name.first);
+        let clients = name.map_or(0, |name| name.clients.len());
+        let is_news = minute.0 - first.0 < minutes(NEWS_US);
+        Fame { first, is_news, clients, is_popular: clients >= self.popular }
+    }
+
     /// Whether a name is no news in a minute: several clients know it, or it was asked for on a day
     /// before.
     pub(super) fn is_usual(&self, name: &[u8], minute: Minute) -> bool {
-        self.names.get(&key(name)).is_some_and(|name| {
-            name.clients.len() >= self.popular || minute.0 - name.first.0 >= minutes(NEWS_US)
-        })
+        let fame = self.get(name, minute);
+        fame.is_popular || !fame.is_news
     }
 
     pub(super) fn save(&mut self, prefix: u8, sink: &mut Changes<'_>) {
@@ -100,7 +127,7 @@ impl Known {
     }
 
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let key = key.try_into().map_err(|_| "not a name of dga".to_owned())?;
+        let key = key.try_into().map_err(|_| "not a name that was asked for".to_owned())?;
         let name = decode(value).map_err(|error| error.to_string())?;
         self.put(key, name);
         Ok(())
