@@ -1,5 +1,6 @@
 //! Addresses as hosts of URLs, in every notation that a browser takes: four numbers or fewer, in
-//! decimal, octal or hexadecimal (`inet_aton`, and the URL standard of WHATWG), and IPv6 in brackets.
+//! decimal, octal or hexadecimal (`inet_aton`, and the URL standard of WHATWG), and IPv6 in
+//! brackets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

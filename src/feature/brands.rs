@@ -12,7 +12,8 @@ use super::name::Name;
 
 const TABLE: &str = include_str!("brands.csv");
 
-/// Brands that are shorter are words of other languages too: they count as a word of their own only.
+/// Brands that are shorter are words of other languages too: they count as a word of their own
+/// only.
 const GLUED_MIN: usize = 5;
 /// Brands that are shorter have too many neighbours.
 const NEAR_MIN: usize = 6;

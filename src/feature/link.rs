@@ -2,8 +2,8 @@
 //! row for all three, each with a model of its own.
 //!
 //! Characters of host and path, by which a model looks up how well known their n-grams are; hashes
-//! of their words; the suffix; and measures. The scheme is not among them, nor `www.`: they tell who
-//! collected a list, not what stands in it.
+//! of their words; the suffix; and measures. The scheme is not among them, nor `www.`: they tell
+//! who collected a list, not what stands in it.
 
 use super::characters::url_id;
 use super::measures::ratio;

@@ -228,8 +228,8 @@ fn host(authority: &[u8]) -> Result<(Host, Option<u16>), NoUrl> {
     Ok((host, port))
 }
 
-/// Whether an address is of this machine or network, and so nobody's whom a list could name: private
-/// (RFC 1918, 4193), shared (RFC 6598), link-local, loopback, for many, or none.
+/// Whether an address is of this machine or network, and so nobody's whom a list could name:
+/// private (RFC 1918, 4193), shared (RFC 6598), link-local, loopback, for many, or none.
 fn is_local(addr: IpAddr) -> bool {
     match addr {
         IpAddr::V4(addr) => {

@@ -1,8 +1,8 @@
 //! Scores of models as odds, on a scale that all of them share.
 //!
 //! A model's threshold is where its false alarms are few enough, wherever that lies; what is there
-//! is worth [`ALERT`], and the rest by how much higher or lower its odds are. Integers only, so that
-//! it is the same on every machine.
+//! is worth [`ALERT`], and the rest by how much higher or lower its odds are. Integers only, so
+//! that it is the same on every machine.
 
 use crate::base::score::Ppm;
 use crate::feature::FeatureDef;

@@ -9,9 +9,9 @@
 //! counts NXDOMAIN answers by source). Names that are known here count for nothing: that several
 //! clients ask for and that exist, or that somebody asked for on a day before.
 //!
-//! The lane's half is in `fold`, what is kept of clients in `client`, of names in `super::known`; what
-//! is said of it in `verdict`. Names of this network, reverse zones and services are no names to
-//! the features (`feature`).
+//! The lane's half is in `fold`, what is kept of clients in `client`, of names in `super::known`;
+//! what is said of it in `verdict`. Names of this network, reverse zones and services are no
+//! names to the features (`feature`).
 
 mod client;
 mod close;
