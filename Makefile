@@ -174,20 +174,31 @@ evaluate: need onnxruntime
 TRAIN = cd training && PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
   "$(abspath $(TRAINING))/bin/python" -m
 
+# Which program trains a detector, and from which file.
+TRAINER.dga := dga
+TRAINER.phishing := link phishing
+TRAINER.malicious-url := link malicious-url
+TRAINER.malicious-download := link malicious-download
+LABELLED.dga := dga.csv.gz
+LABELLED.phishing := url.csv.gz
+LABELLED.malicious-url := url.csv.gz
+LABELLED.malicious-download := downloads.csv.gz
+
 train: build $(TRAINING)/complete trainable
-	$(TRAIN) $(DETECTOR) $(TRAIN_FROM) --out "$(abspath onnx)"
+	$(TRAIN) $(TRAINER.$(DETECTOR)) $(TRAIN_FROM) --out "$(abspath onnx)"
 
 compare: build $(TRAINING)/complete trainable
-	$(TRAIN) $(DETECTOR).compare $(TRAIN_FROM)
+	$(TRAIN) $(firstword $(TRAINER.$(DETECTOR))).compare $(TRAIN_FROM)
 
 TRAIN_FROM = --data "$(abspath $(DATA))" --binary "$(abspath $(BINARY))" \
   --work "$(abspath $(TARGET))/training/$(DETECTOR)"
 
 trainable:
-	@[ -f "training/$(DETECTOR)/__main__.py" ] || { \
-	  echo "no detector $(DETECTOR) is trained here; there is: dga"; exit 2; }
-	@[ -f "$(DATA)/$(DETECTOR).csv.gz" ] || { \
-	  echo "$(DATA)/$(DETECTOR).csv.gz is not there: say where the data is with DATA=DIR"; exit 2; }
+	@[ -n "$(TRAINER.$(DETECTOR))" ] || { \
+	  echo "no detector $(DETECTOR) is trained here; there are: dga phishing malicious-url malicious-download"; \
+	  exit 2; }
+	@[ -f "$(DATA)/$(LABELLED.$(DETECTOR))" ] || { \
+	  echo "$(DATA)/$(LABELLED.$(DETECTOR)) is not there: say where the data is with DATA=DIR"; exit 2; }
 
 $(TRAINING)/complete: training/requirements.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

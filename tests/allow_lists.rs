@@ -18,6 +18,7 @@ fn place() -> Place {
     let https: Vec<&str> = https.iter().map(String::as_str).collect();
     let files = [("conn.log", conn(&conns)), ("http.log", http(&https))];
     Place::with(&[(files[0].0, files[0].1.as_bytes()), (files[1].0, files[1].1.as_bytes())])
+        .without_models()
 }
 
 /// An entry of a list.

@@ -77,6 +77,13 @@ impl Place {
         Self { directory }
     }
 
+    /// The same, where replays use no model: they are trained again, and what other tests look at need
+    /// not change for it.
+    pub(crate) fn without_models(self) -> Self {
+        fs::write(self.path().join("pipeline.toml"), without_models()).unwrap();
+        self
+    }
+
     pub(crate) fn with(files: &[(&str, &[u8])]) -> Self {
         let place = Self::new();
         for (name, bytes) in files {
@@ -216,4 +223,10 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// The bundled sample.
 pub(crate) fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample/apt29-day1")
+}
+
+/// Configuration that turns the stages with models off.
+pub(crate) fn without_models() -> String {
+    let off = |stage| format!("[stage.{stage}]\nenabled = false\n");
+    ["dga", "phishing", "malicious-url", "malicious-download"].map(off).concat()
 }

@@ -57,6 +57,8 @@ pub(crate) struct Daemon {
     output: PathBuf,
     roots: Vec<PathBuf>,
     args: Vec<String>,
+    /// What its configuration has besides.
+    more: String,
     child: Option<Child>,
     starts: usize,
     backfill: bool,
@@ -81,6 +83,7 @@ impl Daemon {
             output: directory.path().join("out"),
             roots: vec![root.to_owned()],
             args: Vec::new(),
+            more: String::new(),
             child: None,
             starts: 0,
             backfill: false,
@@ -95,11 +98,12 @@ impl Daemon {
         let path = self.directory.path().join("pipeline.toml");
         let text = format!(
             "[source]\nroots = {:?}\nbackfill = {}\n[state]\ndir = {:?}\ncommit_every = \"50ms\"\n\
-             [sink.ndjson]\ndir = {:?}\nmax_size = \"20KiB\"\n[http]\nlisten = \"127.0.0.1:0\"\n",
+             [sink.ndjson]\ndir = {:?}\nmax_size = \"20KiB\"\n[http]\nlisten = \"127.0.0.1:0\"\n{}",
             self.roots,
             self.backfill,
             self.state,
             self.out(),
+            self.more,
         );
         fs::write(&path, text).unwrap();
         path

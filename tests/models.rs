@@ -33,7 +33,11 @@ fn run(args: &[&str], input: &[u8]) -> (String, String, Option<i32>) {
 }
 
 fn score(input: &[u8], more: &[&str]) -> Vec<Value> {
-    let (out, err, code) = run(&[&["score", "dga"], more].concat(), input);
+    score_as("dga", input, more)
+}
+
+fn score_as(detector: &str, input: &[u8], more: &[&str]) -> Vec<Value> {
+    let (out, err, code) = run(&[&["score", detector], more].concat(), input);
     assert_eq!(code, Some(0), "{err}");
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -77,7 +81,7 @@ fn each_line_has_its_score_or_its_error_whatever_stands_beside_it() {
         (b"xn--99999999999.com", "punycode"),
         (&long, "longer"),
         (b"5.2.0.192.in-addr.arpa", "reverse zone"),
-        (b"printer.local", "local"),
+        (b"printer.local", "of this network"),
         (b"_ldap._tcp.com", "service"),
         (b"co.uk", "suffix"),
     ];
@@ -128,6 +132,160 @@ fn what_is_generated_scores_higher_and_says_why() {
     let bulk = score(b"xkqzvwpbnrtjh.biz\n", &["--no-reasons"]);
     assert_eq!(bulk[0]["score"], found[1]["score"]);
     assert!(bulk[0].get("reasons").is_none());
+}
+
+/// One line that may be usable or not between lines that are: theirs is the score that they have
+/// alone, and every line has a score or a named error.
+fn check_beside(detector: &str, good: &[&[u8]], odd: &[(&[u8], &str)]) {
+    let alone: Vec<Value> = good
+        .iter()
+        .flat_map(|line| score_as(detector, &[line, b"\n".as_slice()].concat(), &[]))
+        .collect();
+    assert!(alone.iter().all(|it| it["score"].is_number()), "{alone:?}");
+    for (line, what) in odd {
+        let lines = good.iter().flat_map(|good| [*good, *line]);
+        let input: Vec<u8> = lines.flat_map(|line| [line, b"\n"].concat()).collect();
+        let found = score_as(detector, &input, &[]);
+        assert_eq!(found.len(), 2 * good.len(), "{:?}", String::from_utf8_lossy(line));
+        for (at, found) in found.iter().enumerate() {
+            if at % 2 == 0 {
+                assert_eq!(*found, alone[at / 2], "beside {:?}", String::from_utf8_lossy(line));
+            } else if what.is_empty() {
+                assert!(found["score"].is_number(), "{found}");
+            } else {
+                let error = found["error"].as_str().unwrap_or_else(|| panic!("{found}"));
+                assert!(error.contains(what), "{error:?} and not {what:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_url_has_its_score_or_its_error_whatever_stands_beside_it() {
+    let long = format!("http://example.com/{}", "a".repeat((64 << 10) - 19));
+    let longer = format!("{long}a");
+    let nested = format!("http://example.com/%{}41", "25".repeat(1000));
+    let deep = format!("http://example.com{}", "/..".repeat(20_000));
+    let odd: &[(&[u8], &str)] = &[
+        (long.as_bytes(), ""),
+        (longer.as_bytes(), "64 KiB"),
+        (nested.as_bytes(), ""),
+        (deep.as_bytes(), ""),
+        (b"http://[::1]:99999/", "port"),
+        (b"http://[::1]/", "of this network"),
+        (b"http://[2001:db8::1/", "broken address"),
+        (b"http://paypal.com@93.184.216.34/", ""),
+        (b"http://0x5db8d822/", ""),
+        ("http://example.com/\u{202e}gpj.exe".as_bytes(), ""),
+        (b"http://example.com/a\0b", ""),
+        (b"http://exa\0mple.com/", "control character"),
+        (b"http://example.com/\xff\xfe", ""),
+        (b"\xff\xfe", "the host"),
+        (b"", "no name"),
+        (b"javascript:alert(1)", "http"),
+    ];
+    let good: &[&[u8]] =
+        &[b"example.com", b"https://www.example.com/a?b=c", b"http://93.184.216.34/Mozi.m"];
+    for detector in ["phishing", "malicious-url"] {
+        check_beside(detector, good, odd);
+    }
+    let of = |line: &[u8]| score_as("phishing", line, &["--no-reasons"])[0]["score"].clone();
+    assert_eq!(of(b"paypal.com.example.net/x#y"), of(b"HTTPS://paypal.com.example.net:443/x"));
+}
+
+#[test]
+fn each_download_has_its_score_or_its_error_whatever_stands_beside_it() {
+    let odd: &[(&[u8], &str)] = &[
+        (b"", "JSON"),
+        (b"http://example.com/a.exe", "JSON"),
+        (b"[]", "not a JSON object"),
+        (b"{\"url\":5}", "url"),
+        (b"{\"size\":\"big\"}", "size"),
+        (b"{\"size\":-1}", "size"),
+        (b"{\"status_code\":[200]}", "status_code"),
+        (b"{\"mime_type\":{}}", "mime_type"),
+        (b"{\"filename\":null,\"url\":\"http://example.com/a.exe\"}", ""),
+        (b"{\"url\":\"http://[::1]:99999/\"}", "port"),
+        (b"{\"filename\":\"a\"", "JSON"),
+        (b"\xff", "JSON"),
+    ];
+    let good: &[&[u8]] = &[
+        b"{\"url\":\"http://example.com/a.exe\"}",
+        b"{\"filename\":\"invoice.pdf.exe\",\"mime_type\":\"application/x-dosexec\"}",
+        b"{\"url\":\"http://93.184.216.34/arm7\",\"user_agent\":\"curl/8\",\"other\":[1]}",
+    ];
+    check_beside("malicious-download", good, odd);
+}
+
+#[test]
+fn what_lists_call_bad_scores_higher_than_what_everybody_visits() {
+    let check = |detector: &str, bad: &[&str], good: &[&str]| {
+        let of = |lines: &[&str]| -> Vec<f64> {
+            let found = score_as(detector, (lines.join("\n") + "\n").as_bytes(), &[]);
+            found.iter().map(|it| it["score"].as_f64().unwrap_or_else(|| panic!("{it}"))).collect()
+        };
+        let (bad, good) = (of(bad), of(good));
+        let lowest = bad.iter().copied().fold(1.0, f64::min);
+        let highest = good.iter().copied().fold(0.0, f64::max);
+        assert!(lowest > highest, "{detector}: {bad:?} against {good:?}");
+    };
+    check(
+        "phishing",
+        &["paypal.com.login-secure.xyz/verify", "amazon-co-jp.account-update.top"],
+        &["www.wikipedia.org/wiki/Main_Page", "kernel.org", "www.paypal.com/signin"],
+    );
+    check(
+        "malicious-url",
+        &["http://93.184.216.34:48123/Mozi.m", "some-shop.ru/wp-content/gate.php"],
+        &["www.wikipedia.org/wiki/Main_Page", "www.debian.org/News/2023/20230610"],
+    );
+    check(
+        "malicious-download",
+        &[
+            r#"{"url":"http://93.184.216.34/bins/arm7","mime_type":"application/x-executable"}"#,
+            r#"{"url":"http://some-shop.ru/inv/x.exe","mime_type":"application/x-dosexec","user_agent":""}"#,
+        ],
+        &[
+            r#"{"url":"http://deb.debian.org/debian/pool/main/l/ledit/ledit_2.04-6_amd64.deb"}"#,
+            r#"{"url":"http://cdn.example.com/js/app.js","mime_type":"text/plain"}"#,
+        ],
+    );
+}
+
+/// A real exploit kit of 2013: a page that was broken into leads to a server below dynamic DNS, which
+/// serves a document and then programs.
+#[test]
+fn an_exploit_kit_is_found_down_to_the_lines_of_both_logs() {
+    let log = |name: &str| fs::read(format!("tests/data/exploit-kit/{name}.log.gz")).unwrap();
+    let (http, files) = (log("http"), log("files"));
+    let place = Place::with(&[("http.log.gz", http.as_slice()), ("files.log.gz", &files)]);
+    let run = place.replay(&[]).ok();
+    let alerts = run.alerts();
+    let of = |detector: &str| -> Vec<&Value> {
+        alerts.iter().filter(|it| it["ueba"]["detector"] == detector).collect()
+    };
+    let downloads = of("malicious-download");
+    assert_eq!(downloads.len(), 1, "{alerts:?}");
+    let alert = downloads[0];
+    assert_eq!(alert["ueba"]["entity"], "host:192.168.33.10");
+    assert!(alert.to_string().contains("hnhmrkw.myftp.biz"), "{alert}");
+    let micros = |value: &Value| (value.as_f64().unwrap() * 1e6).round() as u64;
+    let reasons = alert["ueba"]["reasons"].as_array().unwrap();
+    let sum: u64 = reasons.iter().map(|it| micros(&it["contribution"])).sum();
+    assert_eq!(sum, micros(&alert["ueba"]["score"]), "{alert}");
+    let logs: Vec<&str> = alert["ueba"]["evidence"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["log"].as_str().unwrap())
+        .collect();
+    assert!(logs.contains(&"http") && logs.contains(&"files"), "{logs:?}");
+    // Nothing else in these logs is called bad, but the page that was broken into.
+    assert_eq!(of("malicious-url").len(), 2, "{alerts:?}");
+    for alert in alerts.iter().filter(|it| it["ueba"]["detector"] != "risk") {
+        let text = alert.to_string();
+        assert!(text.contains("hnhmrkw.myftp.biz") || text.contains("guyspy.com"), "{alert}");
+    }
 }
 
 #[test]
@@ -199,7 +357,10 @@ fn without_library_or_models_everything_else_runs_and_says_so() {
         let out = place.path().join(name);
         let (err, code) = run(&["replay", "-o", &out.display().to_string(), &source]);
         assert_eq!(code, Some(0), "{err}");
-        assert!(err.contains("stages are off") && err.contains("stages=\"dga\""), "{err}");
+        assert!(
+            err.contains("stages are off") && err.contains("stages=\"dga, phishing, "),
+            "{err}"
+        );
         assert!(err.contains("make build"), "{err}");
         let events = fs::read_to_string(out.join("events.ndjson")).unwrap();
         assert_eq!(events.matches("\"scores\":{}").count(), 40, "{events}");

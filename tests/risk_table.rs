@@ -163,7 +163,7 @@ fn first(place: &Place, name: &str, sets: &[&str]) -> String {
 #[test]
 fn criticality_and_budgets_count_in_documents() {
     let http = http(&["1700000000.0|C1|10.0.0.5|203.0.113.9|BREW|198.51.100.1|/|1.1|200|-|-"]);
-    let place = Place::with(&[("http.log", http.as_bytes())]);
+    let place = Place::with(&[("http.log", http.as_bytes())]).without_models();
     let csv = place.path().join("assets.csv");
     fs::write(&csv, "entity,criticality\n10.0.0.0/8,3\n").unwrap();
     let csv = format!("risk.criticality_csv=[{:?}]", csv.display().to_string());

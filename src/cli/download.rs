@@ -39,6 +39,7 @@ impl Download {
         let mut facts = Facts::default();
         if let Some(url) = &url {
             facts.see_name(url.path().as_bytes());
+            facts.see_url(url.path().as_bytes());
             if matches!(url.host(), Host::Address(..)) {
                 facts.see_bare_address();
             }
@@ -108,7 +109,7 @@ mod tests {
         check(r#"{"url":"a.com","size":12}"#, "a.com 0.006535 nameless");
         check(
             r#"{"url":"http://192.0.2.1/x","mime_type":"application/x-dosexec","user_agent":"curl/8"}"#,
-            "192.0.2.1/x 0.558139 program bare_address agent",
+            "192.0.2.1/x 0.716417 program unannounced bare_address agent",
         );
         check(
             r#"{"filename":"a.jpg","mime_type":"application/x-dosexec","url":null}"#,

@@ -6,7 +6,8 @@ use proptest::test_runner::{Config, TestRunner};
 use super::{Models, Places, ROWS, Scorer, strongest};
 use crate::base::score::Ppm;
 use crate::feature::dga::{DGA, push};
-use crate::feature::{Matrix, Name, parts};
+use crate::feature::link::{self, MALICIOUS_DOWNLOAD, MALICIOUS_URL, PHISHING};
+use crate::feature::{Matrix, Name, Url, parts, url_parts};
 
 fn models(cache: usize) -> Models {
     let places = Places { cache, ..Places::default() };
@@ -37,6 +38,53 @@ fn names(count: usize) -> Vec<Name> {
         Name::parse(format!("{label}.{}", suffixes[n / 3 % 8]).as_bytes()).unwrap()
     };
     (0..count).map(name).collect()
+}
+
+/// URLs of all kinds: names and addresses, with and without path and query.
+fn urls(count: usize) -> Vec<Url> {
+    let paths =
+        ["", "/", "/a/b.html?id=7", "/bins/arm7", "/wp-content/x.php", "/login/verify?u=a@b.c"];
+    let url = |(n, name): (usize, Name)| {
+        let host = match n % 5 {
+            0 => format!("{}.{}.{}.9:{}", 11 + n % 80, n % 256, n / 7 % 256, 1000 + n),
+            1 => format!("login.{}", name.as_str()),
+            _ => name.as_str().to_owned(),
+        };
+        Url::parse(format!("{host}{}{}", paths[n % 6], if n % 6 > 1 { n } else { 0 }).as_bytes())
+    };
+    names(count).into_iter().enumerate().map(url).collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn urls_have_the_same_bits_at_any_split_and_order() {
+    let urls = urls(400);
+    for def in [&PHISHING, &MALICIOUS_URL, &MALICIOUS_DOWNLOAD] {
+        let models = match Models::open(&Places::default(), &[def]) {
+            Ok(models) => models,
+            Err(trouble) => panic!("{trouble}"),
+        };
+        let score =
+            |urls: &[Url]| models.scorer(def).unwrap().score(urls, |url| url.key(), link::push);
+        let whole = score(&urls);
+        let distinct: std::collections::BTreeSet<Ppm> = whole.iter().copied().collect();
+        assert!(distinct.len() > 100, "{}: {} scores", def.detector, distinct.len());
+        let parted: Vec<Ppm> = urls.chunks(7).flat_map(score).collect();
+        assert_eq!(parted, whole, "{}", def.detector);
+        let reversed: Vec<Url> = urls.iter().rev().cloned().collect();
+        assert!(score(&reversed).iter().rev().eq(&whole), "{}", def.detector);
+    }
+}
+
+/// Of URLs that score high, taking out what the score hangs on lowers it.
+#[test]
+fn what_a_url_hangs_on_is_said() {
+    let models = Models::open(&Places::default(), &[&PHISHING]).unwrap();
+    let mut scorer = models.scorer(&PHISHING).unwrap();
+    let url = Url::parse(b"paypal.com.login-secure.xyz/account/verify.php").unwrap();
+    let whole = scorer.score(std::slice::from_ref(&url), |url| url.key(), link::push)[0];
+    let found = strongest(&mut scorer, whole, &url_parts(&url), |url| url.key(), link::push);
+    let found = found.expect("a part");
+    assert!(found.left < whole && url.as_str().contains(&found.text), "{found:?} of {whole}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a client says it is (`User-Agent`), as far as it tells a person from a script.
 
+use super::bodies::lower;
 use crate::feature::differs_by_one;
 
 /// How agents of scripts begin, in lower case and in order.
@@ -47,7 +48,7 @@ pub(super) fn is_misspelt(agent: &[u8]) -> bool {
 /// Whether a client is no browser and does not say to be another program of a person either: it
 /// says nothing, is a tool by which scripts fetch, or misspells what it says.
 pub(super) fn is_scripted(agent: &[u8]) -> bool {
-    let small = agent.trim_ascii().to_ascii_lowercase();
+    let small = lower(agent.trim_ascii());
     matches!(small.as_slice(), b"" | b"-")
         || SCRIPTS.iter().any(|script| small.starts_with(script.as_bytes()))
         || WORDS.iter().any(|word| memchr::memmem::find(&small, word.as_bytes()).is_some())

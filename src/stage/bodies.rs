@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use smallvec::SmallVec;
+
 /// What a body, or what a name promises, is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -72,7 +74,7 @@ impl Family {
 
     /// What an extension promises, in whatever case.
     pub(super) fn of_extension(extension: &[u8]) -> Option<Self> {
-        let small = extension.to_ascii_lowercase();
+        let small = lower(extension);
         let all = &TABLE.extensions;
         let at = all.binary_search_by(|(known, _)| known.as_bytes().cmp(&small)).ok()?;
         all.get(at).map(|(_, family)| *family)
@@ -111,6 +113,11 @@ pub(super) fn extension(uri: &[u8]) -> Option<&[u8]> {
     let at = memchr::memrchr(b'.', name)?;
     let extension = &name[at + 1..];
     (1..=8).contains(&extension.len()).then_some(extension)
+}
+
+/// A text in lower case; what is no longer than usual takes no memory.
+pub(super) fn lower(text: &[u8]) -> SmallVec<[u8; 192]> {
+    text.iter().map(u8::to_ascii_lowercase).collect()
 }
 
 /// Whether a name ends as something to look at, and then as something to run: `invoice.pdf.exe`.

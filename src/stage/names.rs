@@ -2,8 +2,6 @@
 //!
 //! Not here: what names look like (`feature`), URLs (`link`).
 
-use std::borrow::Cow;
-
 use crate::base::keys::Settings;
 use crate::feature::Name;
 use crate::record::schema::{ColumnId, dns, http, quic, ssl};
@@ -11,18 +9,22 @@ use crate::record::{Batch, Log};
 
 use super::targets::{asked, asked_of_proxy};
 
-/// The name that a record asks for, as it stands there.
-pub(super) fn text(batch: &Batch, row: usize) -> Option<Cow<'_, [u8]>> {
-    match batch.log() {
-        Log::Dns => batch.text(dns::QUERY, row).map(Into::into),
+/// Appends the name that a record asks for, as it stands there; whether there is any.
+pub(super) fn text(batch: &Batch, row: usize, out: &mut Vec<u8>) -> bool {
+    let name = match batch.log() {
+        Log::Dns => batch.text(dns::QUERY, row),
         Log::Http if asked_of_proxy(batch, row).is_some() => {
-            asked(batch, row).map(|name| name.into_bytes().into())
+            let name = asked(batch, row);
+            out.extend_from_slice(name.as_deref().unwrap_or_default().as_bytes());
+            return name.is_some();
         }
-        Log::Http => batch.text(http::HOST, row).map(Into::into),
-        Log::Ssl => batch.text(ssl::SERVER_NAME, row).map(Into::into),
-        Log::Quic => batch.text(quic::SERVER_NAME, row).map(Into::into),
+        Log::Http => batch.text(http::HOST, row),
+        Log::Ssl => batch.text(ssl::SERVER_NAME, row),
+        Log::Quic => batch.text(quic::SERVER_NAME, row),
         _ => None,
-    }
+    };
+    out.extend_from_slice(name.unwrap_or_default());
+    name.is_some()
 }
 
 /// The columns that have it.

@@ -65,28 +65,29 @@ pub(super) fn asked(batch: &Batch, row: usize) -> Option<String> {
         .or_else(|| batch.text(http::HOST, row).and_then(host_name))
 }
 
-/// The URL of a request: what a proxy is asked for, or host and path; of one that names no host, if
-/// `takes_address`, the address and the port that answered.
-pub(super) fn url(input: &Input<'_>, row: usize, takes_address: bool) -> Option<Vec<u8>> {
+/// Appends the URL of a request: what a proxy is asked for, or host and path; of one that names no
+/// host, if `takes_address`, the address and the port that answered. Whether there is one.
+pub(super) fn url(input: &Input<'_>, row: usize, takes_address: bool, url: &mut Vec<u8>) -> bool {
     let batch = input.batch;
-    let mut url = b"http://".to_vec();
+    url.extend_from_slice(b"http://");
     if let Some(rest) = asked_of_proxy(batch, row) {
         url.extend_from_slice(rest);
-        return Some(url);
+        return true;
     }
     match batch.text(http::HOST, row).filter(|host| !host.is_empty()) {
         Some(host) => url.extend_from_slice(host),
         None if takes_address => {
             let port = batch.count(RESP_P, row).unwrap_or(80);
-            match input.sides[row].resp?.to_ip() {
+            let Some(resp) = input.sides[row].resp else { return false };
+            match resp.to_ip() {
                 IpAddr::V4(addr) => url.extend_from_slice(format!("{addr}:{port}").as_bytes()),
                 IpAddr::V6(addr) => url.extend_from_slice(format!("[{addr}]:{port}").as_bytes()),
             }
         }
-        None => return None,
+        None => return false,
     }
     // `OPTIONS *` asks for nothing on the host.
     let path = batch.text(http::URI, row).filter(|path| path.starts_with(b"/"));
     url.extend_from_slice(path.unwrap_or_default());
-    Some(url)
+    true
 }

@@ -3,8 +3,6 @@
 //! Most of it repeats to the letter, and need not be taken apart again: what is known of a text is
 //! remembered by the text.
 
-use std::borrow::Cow;
-
 use crate::base::score::Ppm;
 use crate::feature::{FeatureDef, Matrix};
 use crate::model::{Cache, Models, Scorer};
@@ -43,6 +41,8 @@ pub(super) struct Texts<R: Read> {
     cache: Cache<Option<Scored<R::Known>>>,
     rows: Vec<Option<Scored<R::Known>>>,
     scores: Vec<Option<Ppm>>,
+    /// The text of a row, while it is looked at: most rows take no memory.
+    text: Vec<u8>,
 }
 
 /// What a row has that is not known by the letter.
@@ -59,23 +59,26 @@ impl<R: Read> Texts<R> {
         let Some(scorer) = models.scorer(def) else { panic!("{} without its model", def.detector) };
         // What is not known by the letter is taken apart, which is cheap beside a score.
         let cache = Cache::new(models.cache() / 4);
-        Self { read, scorer, cache, rows: Vec::new(), scores: Vec::new() }
+        Self { read, scorer, cache, rows: Vec::new(), scores: Vec::new(), text: Vec::new() }
     }
 
-    /// Looks at the rows of a batch, each of which has a text or none.
-    pub(super) fn look<'a>(&mut self, texts: impl Iterator<Item = Option<Cow<'a, [u8]>>>) {
+    /// Looks at the rows of a batch: `write` appends the text of one, or says that it has none.
+    pub(super) fn look(&mut self, rows: usize, write: impl Fn(usize, &mut Vec<u8>) -> bool) {
         self.rows.clear();
         let mut new = Vec::new();
-        for (row, text) in texts.enumerate() {
+        for row in 0..rows {
             self.rows.push(None);
-            let Some(text) = text else { continue };
-            if let Some(known) = self.cache.get(&text) {
+            self.text.clear();
+            if !write(row, &mut self.text) {
+                continue;
+            }
+            if let Some(known) = self.cache.get(&self.text) {
                 self.rows[row] = known;
                 continue;
             }
-            match self.read.parse(&text) {
-                Some(item) => new.push(New { row, text: text.into_owned(), item }),
-                None => self.cache.set(&text, None),
+            match self.read.parse(&self.text) {
+                Some(item) => new.push(New { row, text: self.text.clone(), item }),
+                None => self.cache.set(&self.text, None),
             }
         }
         let scores = self.scorer.score(

@@ -72,7 +72,7 @@ impl Domain {
 impl Fold for Names {
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas) {
         let batch = input.batch;
-        self.0.look((0..batch.rows()).map(|row| text(batch, row)));
+        self.0.look(batch.rows(), |row, out| text(batch, row, out));
         for (row, seen) in self.0.rows().iter().enumerate() {
             // A server of ours that outsiders ask is not who wants to know.
             let (Some(seen), Some(client)) = (seen, input.parties[row].orig) else { continue };

@@ -1,7 +1,6 @@
 //! In the lanes: a score for each name or URL that a row asks for, and of the odd ones a cell for
 //! each client, site and URL.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::base::address::Addr;
@@ -90,14 +89,15 @@ pub(super) fn subject(url: &Url) -> Arc<[u8]> {
     [site, b"\0", cut(url.as_str(), room).as_bytes()].concat().into()
 }
 
-/// The URL that a row asks for, or the name alone where the log has no more.
-fn text<'a>(detector: &Detector, input: &Input<'a>, row: usize) -> Option<Cow<'a, [u8]>> {
+/// Appends the URL that a row asks for, or the name alone where the log has no more; whether there
+/// is any.
+fn text(detector: &Detector, input: &Input<'_>, row: usize, out: &mut Vec<u8>) -> bool {
     let batch = input.batch;
     match batch.log() {
-        Log::Http => url(input, row, detector.takes_address).map(Into::into),
+        Log::Http => url(input, row, detector.takes_address, out),
         // Nobody was reached under a name that does not exist.
-        Log::Dns if names::answer(batch, row) != Some(true) => None,
-        _ => names::text(batch, row).filter(|name| is_bare(name)),
+        Log::Dns if names::answer(batch, row) != Some(true) => false,
+        _ => names::text(batch, row, out) && is_bare(out),
     }
 }
 
@@ -109,8 +109,7 @@ fn is_bare(text: &[u8]) -> bool {
 impl Fold for Links {
     fn fold(&mut self, input: &Input<'_>, out: &mut Deltas) {
         let batch = input.batch;
-        let rows = 0..batch.rows();
-        self.texts.look(rows.map(|row| text(self.detector, input, row)));
+        self.texts.look(batch.rows(), |row, out| text(self.detector, input, row, out));
         for (row, seen) in self.texts.rows().iter().enumerate() {
             // A server of ours that outsiders ask is not who asks.
             let parties = &input.parties[row];
@@ -179,7 +178,7 @@ mod tests {
         http(r#""host":"other.com","uri":"http://a:b@e.com:81/""#, Some(("e.com", "e.com:81")));
         http(r#""host":"p","uri":"e.com:443","method":"CONNECT""#, Some(("e.com", "e.com")));
         http(r#""host":"p","uri":"e.com:8443","method":"CONNECT""#, Some(("e.com", "e.com:8443")));
-        http(r#""host":"0x7f.1","uri":"/a""#, Some(("127.0.0.1", "127.0.0.1/a")));
+        http(r#""host":"0x5db8d822","uri":"/a""#, Some(("93.184.216.34", "93.184.216.34/a")));
         // Ours, or nobody's.
         http(r#""host":"a.corp.example","uri":"/a""#, None);
         http(r#""host":"printer","uri":"/a""#, None);

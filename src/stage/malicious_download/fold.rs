@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::address::Addr;
 use crate::base::keys::Settings;
 use crate::base::limits::SUBJECT_BYTES_MAX;
@@ -91,7 +93,10 @@ impl Read for Urls {
 
 /// What a row asks for that the model does not score; nothing of one of our domains.
 fn unscored(input: &Input<'_>, row: usize, local: &Local) -> Option<Vec<u8>> {
-    let whole = url(input, row, true).unwrap_or_default();
+    let mut whole = Vec::new();
+    if !url(input, row, true, &mut whole) {
+        whole.clear();
+    }
     match Url::parse(&whole) {
         Ok(url) if is_in(local, &url) => None,
         Ok(url) => Some(url.as_str().as_bytes().to_vec()),
@@ -113,7 +118,7 @@ fn name(batch: &Batch, row: usize) -> &[u8] {
 
 /// The files of an answer, each with the type of its body: one without a name where there is none.
 fn bodies(batch: &Batch, row: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let list = |id| -> Vec<&[u8]> {
+    let list = |id| -> SmallVec<[&[u8]; FILES_MAX]> {
         let items = batch.list(id, row).flatten().filter(|item| !item.is_empty());
         items.take(FILES_MAX).collect()
     };
@@ -149,14 +154,37 @@ impl Downloads {
         self.may_be.clear();
         self.may_be.extend((0..batch.rows()).map(|row| may_be(input, row)));
         let may_be = &self.may_be;
-        self.urls.look((0..batch.rows()).map(|row| {
-            (may_be[row] && !is_ours(input, row))
-                .then(|| url(input, row, true).map(Cow::from))
-                .flatten()
-        }));
+        self.urls.look(batch.rows(), |row, out| {
+            may_be[row] && !is_ours(input, row) && url(input, row, true, out)
+        });
         for row in (0..batch.rows()).filter(|row| self.may_be[*row]) {
             let Some(client) = input.parties[row].orig else { continue };
             let seen = self.urls.rows()[row].as_ref();
+            let mut asked = Facts::default();
+            asked.see_url(batch.text(http::URI, row).unwrap_or_default());
+            let part = |(fuid, mime)| {
+                let mut part = Part {
+                    is_http: true,
+                    file: file(fuid),
+                    score: seen.map(|it| it.score),
+                    mime,
+                    agent: batch.text(http::USER_AGENT, row).unwrap_or_default(),
+                    is_address: seen.is_some_and(|it| it.known.is_address),
+                    is_silent: asked.is_silent(),
+                    ..Part::default()
+                };
+                part.call(name(batch, row));
+                part
+            };
+            let is_one = |part: &Part<'_>| {
+                let facts = part.facts();
+                let is_odd = part.file.is_some() && part.score >= Some(FLOOR);
+                facts.is_download() && (facts.looks_like_one() || is_odd)
+            };
+            // Of most rows nobody wants to know the text.
+            if !bodies(batch, row).map(part).any(|part| is_one(&part)) {
+                continue;
+            }
             let whole: Cow<'_, [u8]> = match seen {
                 Some(seen) => seen.known.text.as_bytes().into(),
                 None => match unscored(input, row, &self.local) {
@@ -164,23 +192,8 @@ impl Downloads {
                     None => continue,
                 },
             };
-            for (fuid, mime) in bodies(batch, row) {
-                let mut part = Part {
-                    is_http: true,
-                    file: file(fuid),
-                    score: seen.map(|it| it.score),
-                    mime,
-                    agent: batch.text(http::USER_AGENT, row).unwrap_or_default(),
-                    text: &whole,
-                    is_address: seen.is_some_and(|it| it.known.is_address),
-                    ..Part::default()
-                };
-                part.call(name(batch, row));
-                let facts = part.facts();
-                let is_odd = part.file.is_some() && part.score >= Some(FLOOR);
-                if facts.is_download() && (facts.looks_like_one() || is_odd) {
-                    add(input, row, (client, &part), out);
-                }
+            for part in bodies(batch, row).map(part).filter(is_one) {
+                add(input, row, (client, &Part { text: &whole, ..part }), out);
             }
         }
     }
@@ -226,7 +239,7 @@ impl Fold for Downloads {
         if input.batch.log() == Log::Http {
             self.fold_http(input, out);
         } else {
-            self.urls.look(std::iter::empty());
+            self.urls.look(0, |_, _| false);
             fold_files(input, out);
         }
     }

@@ -29,6 +29,7 @@ const ALONE: u8 = b'a';
 
 const IS_ADDRESS: u64 = 1;
 const HAS_DOUBLE_EXTENSION: u64 = 2;
+const IS_SILENT: u64 = 4;
 
 /// What a row says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(super) struct Part<'a> {
     pub(super) extension: [u8; 8],
     pub(super) is_address: bool,
     pub(super) has_double_extension: bool,
+    /// Of `http`: its URL does not say that it is a program.
+    pub(super) is_silent: bool,
 }
 
 /// The name of a file.
@@ -85,7 +88,8 @@ impl<'a> Part<'a> {
         out.extend_from_slice(self.text.get(..room).unwrap_or(self.text));
         let flag = |is: bool, flag| if is { flag } else { 0 };
         let flags = flag(self.is_address, IS_ADDRESS)
-            | flag(self.has_double_extension, HAS_DOUBLE_EXTENSION);
+            | flag(self.has_double_extension, HAS_DOUBLE_EXTENSION)
+            | flag(self.is_silent, IS_SILENT);
         let score = self.score.map_or(0, |score| u64::from(score.get()) + 1);
         (out, [score, flags, u64::from_be_bytes(self.extension)])
     }
@@ -108,6 +112,7 @@ impl<'a> Part<'a> {
             extension: extension.to_be_bytes(),
             is_address: flags & IS_ADDRESS != 0,
             has_double_extension: flags & HAS_DOUBLE_EXTENSION != 0,
+            is_silent: flags & IS_SILENT != 0,
         })
     }
 
@@ -139,6 +144,9 @@ impl<'a> Part<'a> {
         if self.is_address {
             facts.see_bare_address();
         }
+        if self.is_silent {
+            facts.see_silent_url();
+        }
     }
 }
 
@@ -163,6 +171,7 @@ mod tests {
                 mime: mime.as_bytes(),
                 agent: agent.as_bytes(),
                 text: text.as_bytes(),
+                is_silent: is_http,
                 ..Part::default()
             };
             part.call(name.as_bytes());

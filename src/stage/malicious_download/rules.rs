@@ -8,7 +8,7 @@
 //! Not here: where the facts come from (`fold`, `cli`), how findings read (`verdict`).
 
 use super::super::agents::is_scripted;
-use super::super::bodies::{Family, extension, has_double_extension};
+use super::super::bodies::{Family, extension, has_double_extension, lower};
 use super::super::odds::{ALERT, Odds, Scale};
 use crate::base::score::Ppm;
 use crate::feature::link::MALICIOUS_DOWNLOAD;
@@ -27,6 +27,7 @@ pub struct Facts {
     has_double_extension: bool,
     is_bare_address: bool,
     is_scripted: bool,
+    is_silent: bool,
     is_site_known: bool,
     has_failed: bool,
 }
@@ -40,7 +41,7 @@ impl Facts {
 
     /// The type that Zeek saw in the body; it is the more telling one of several.
     pub fn see_type(&mut self, mime: &[u8]) {
-        let content = Family::of_type(&mime.to_ascii_lowercase());
+        let content = Family::of_type(&lower(mime));
         if rank(content) > rank(self.content) {
             self.content = content;
         }
@@ -71,6 +72,25 @@ impl Facts {
 
     pub(super) fn see_double_extension(&mut self) {
         self.has_double_extension = true;
+    }
+
+    /// Its URL; one whose path has the name of a picture, of a script of the server or of nothing
+    /// does not say that there is a program.
+    pub fn see_url(&mut self, path: &[u8]) {
+        let named = Family::of_extension(extension(path).unwrap_or_default());
+        self.is_silent = !matches!(
+            named,
+            Some(Family::Program | Family::Script | Family::Macro | Family::Archive)
+        );
+    }
+
+    pub(super) fn see_silent_url(&mut self) {
+        self.is_silent = true;
+    }
+
+    /// Whether its URL does not say that it is a program.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// Its server has no name.
@@ -202,6 +222,13 @@ static RULES: &[Rule] = &[
         expected: "no program",
         worth: Worth::Times(4),
         holds: |it| it.content == Some(Family::Program),
+    },
+    Rule {
+        name: "unannounced",
+        shows: Shows::Name,
+        expected: "a program whose URL says that it is one",
+        worth: Worth::Times(2),
+        holds: |it| it.content == Some(Family::Program) && it.is_silent,
     },
     Rule {
         name: "script",
@@ -344,7 +371,7 @@ mod tests {
                 Just(Family::Program),
             ])
         };
-        (proptest::option::of(0..=1_000_000_u32), family(), family(), any::<[bool; 4]>()).prop_map(
+        (proptest::option::of(0..=1_000_000_u32), family(), family(), any::<[bool; 5]>()).prop_map(
             |(url, content, named, flags)| Facts {
                 url: url.map(Ppm::new),
                 content,
@@ -353,6 +380,7 @@ mod tests {
                 is_bare_address: flags[1],
                 is_scripted: flags[2],
                 is_site_known: flags[3],
+                is_silent: flags[4],
                 has_failed: false,
             },
         )
@@ -378,6 +406,7 @@ mod tests {
             prop_assert!(with(|it| it.has_double_extension = true) >= score);
             prop_assert!(with(|it| it.is_bare_address = true) >= score);
             prop_assert!(with(|it| it.is_scripted = true) >= score);
+            prop_assert!(with(|it| it.is_silent = true) >= score);
             prop_assert!(with(|it| it.is_site_known = true) <= score);
             if facts.content.is_none() {
                 prop_assert!(with(|it| it.content = Some(Family::Program)) >= score);
@@ -419,6 +448,20 @@ mod tests {
         check(|it| it.see_name(b"/a.zip"), "14");
         check(|it| it.see_type(b"application/x-dosexec"), "40 program");
         check(|it| it.see_type(b"Application/X-DosExec"), "40 program");
+        check(
+            |it| {
+                it.see_type(b"application/x-dosexec");
+                it.see_url(b"/get.php?id=7");
+            },
+            "57 program unannounced",
+        );
+        check(
+            |it| {
+                it.see_type(b"application/x-dosexec");
+                it.see_url(b"/a/b.EXE?x=1");
+            },
+            "40 program",
+        );
         check(|it| it.see_name(b"/a/b.EXE?x=1"), "25 program_name");
         check(|it| it.see_type(b"text/x-shellscript"), "25 script");
         check(|it| it.see_type(b"application/pdf"), "4 document");

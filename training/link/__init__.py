@@ -1,0 +1,1 @@
+"""Training of `phishing`, `malicious-url` and `malicious-download`: one recipe, three models."""
