@@ -34,7 +34,7 @@ if [ -n "$table" ]; then
   last=$(grep -aE '^#[0-9]+.* cov: ' "$log" | tail -1)
   of() { sed -nE "s/.* $1: ([0-9]+).*/\1/p" <<< "$last"; }
   printf '| %s | `%s` | %s | %s | %s | %s | %s | %s |\n' "$(date -u +%F)" "$target" \
-    "$(spent)" "$runs" "$(of cov)" "$(of ft)" "$(of corp)" \
+    "$(spent) p" "$runs" "$(of cov)" "$(of ft)" "$(of corp)" \
     "$(( $(findings) - before ))" >> "$table"
 fi
 mv "$log" "$artifacts/last.log"
