@@ -31,9 +31,8 @@ BROWSED = "brave_sitelist2015"
 
 @dataclass
 class Urls:
-    """Rows of a task; `columns` are the inputs of the model."""
+    """Rows of a task; `columns` are the inputs of the model, `names` those of the measures."""
 
-    text: np.ndarray
     path: np.ndarray
     label: np.ndarray
     source: np.ndarray
@@ -41,6 +40,7 @@ class Urls:
     date: np.ndarray
     columns: dict
     usable: np.ndarray
+    names: list
 
     def is_address(self):
         """Whether the host is an address."""
@@ -53,12 +53,11 @@ class Urls:
         return self.columns["measures"][:, self.names.index(name)]
 
 
-def _cut(text):
-    """A URL without its scheme and `www.`, and where its path begins."""
+def _path(text):
+    """The path of a URL as it stands, with what is behind it."""
     text = text.split("://", 1)[1] if "://" in text[:12] else text
-    text = text.removeprefix("www.")
     ends = [at for at in (text.find("/"), text.find("?"), text.find("#")) if at >= 0]
-    return text, min(ends, default=len(text))
+    return text[min(ends, default=len(text)) :]
 
 
 def measures(binary, work):
@@ -110,20 +109,17 @@ def _labelled(path, positive, negative):
 def load(directory, task, binary, work):
     """All rows of a task, with features."""
     rows = list(_labelled(directory / task.file, task.positive, task.negative))
-    cuts = [_cut(row["url"]) for row in rows]
     columns, usable = features(binary, [row["url"] for row in rows], work)
-    found = Urls(
-        text=np.array([text for text, _ in cuts], object),
-        path=np.array([text[at:] for text, at in cuts], object),
+    return Urls(
+        path=np.array([_path(row["url"]) for row in rows], object),
         label=np.array([row["label"] for row in rows], np.int8),
         source=np.array([row["source"] for row in rows]),
         domain=np.array([row["regdom"] for row in rows]),
         date=np.array([row["date"] for row in rows]),
         columns=columns,
         usable=usable,
+        names=measures(binary, work),
     )
-    found.names = measures(binary, work)
-    return found
 
 
 def split(urls, task, run):

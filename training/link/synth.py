@@ -27,13 +27,15 @@ FILES = (
     "jquery.min.js", "app.js", "main.css", "bundle.{h}.js", "style.css", "logo.png", "index.js",
     "{h}.jpg", "{n}.png", "vendor.{h}.css", "font.woff2", "pixel.gif", "config.json", "{h}",
 )
+FOLDERS = ["js", "css", "img", "assets", "v2", "static", "media", "dist"]
 PROGRAMS = ("exe", "msi", "zip", "dmg", "tar.gz", "deb", "rpm", "pkg", "apk", "jar", "7z", "iso")
 PLATFORMS = ("", "-win64", "-x64", "-windows-amd64", "-setup", "-linux-x86_64", "-macos", "-arm64")
 PLACES = ("", "/download", "/downloads", "/releases", "/pub", "/files", "/dist", "/software")
 
 
 def _filled(rng, pattern, owner):
-    hexadecimal, letters, digits = "0123456789abcdef", "abcdefghijklmnopqrstuvwxyz0123456789", "0123456789"
+    hexadecimal, digits = "0123456789abcdef", "0123456789"
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     out, fixed = [], pattern.replace("*", "\0")
     head, dot, tail = fixed.partition(".")
     for c in head:
@@ -48,7 +50,7 @@ def _filled(rng, pattern, owner):
 def _file(rng):
     name = FILES[rng.integers(len(FILES))]
     h = f"{rng.integers(1 << 62):016x}"[: rng.choice([8, 12, 16])]
-    path = "".join(f"/{part}" for part in rng.choice(["js", "css", "img", "assets", "v2", "static", "media", "dist"], rng.integers(0, 3)))
+    path = "".join(f"/{part}" for part in rng.choice(FOLDERS, rng.integers(0, 3)))
     query = f"?v={rng.integers(1, 99999)}" if rng.random() < 0.2 else ""
     return f"{path}/{name.format(h=h, n=rng.integers(1, 9999))}{query}"
 
@@ -75,7 +77,9 @@ MACHINES = (
 REGIONS = (
     "us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-northeast-1", "ca-central-1", "sa-east-1",
 )
-PAGES = ("/about", "/blog/", "/docs/index.html", "/index.html", "/img/logo.png", "/en/contact", "/tags/news")
+PAGES = (
+    "/about", "/blog/", "/docs/index.html", "/index.html", "/img/logo.png", "/en/contact", "/tags/news",
+)
 
 
 def make(domains, seed, programs=0.0, rows=ROWS):
