@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::without_models;
+
 #[derive(Clone, Copy, Debug)]
 enum Language {
     Rust,
@@ -118,6 +120,7 @@ impl Topic {
             skipped: Vec::new(),
             place,
         };
+        fs::write(topic.place.path().join("pipeline.toml"), without_models()).unwrap();
         topic.run(&["setup", "kafka"], &prefix);
         if and_worse {
             topic.send_garbage();
