@@ -492,6 +492,8 @@ fn a_journal_that_was_cut_goes_on_from_its_snapshot() {
     let place = TempDir::new().unwrap();
     let mut daemon = Daemon::new(place.path());
     daemon.args = ["--set", "state.journal_max=\"64KiB\""].map(str::to_owned).to_vec();
+    // With what models find so short a journal may end before it has a risk.
+    daemon.more = crate::common::without_models();
     let (conns, https) = risky(3000);
     fs::write(place.path().join("conn.log"), crate::common::conn(&[])).unwrap();
     fs::write(place.path().join("http.log"), crate::common::http(&["no record at all"])).unwrap();
