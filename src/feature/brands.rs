@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::link::words;
 use super::name::Name;
 
 const TABLE: &str = include_str!("brands.csv");
@@ -83,11 +84,6 @@ pub(super) fn borrowed(name: &Name, path: &str) -> Borrowed {
 fn is_own(name: &Name) -> bool {
     let own = |domain: &str| BRANDS.domains.binary_search(&domain).is_ok();
     own(name.registered()) || own(name.as_str())
-}
-
-/// Words as people read them, between whatever is no letter and no digit.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 fn is_brand(word: &str) -> bool {

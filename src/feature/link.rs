@@ -79,12 +79,12 @@ fn fill(out: &mut [i32], ids: impl Iterator<Item = i32>) {
     }
 }
 
-/// Words: runs of letters, runs of digits being one and the same.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+/// Words as people read them, between whatever is no letter and no digit.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// The id of a word of a host or a path.
+/// The id of a word of a host or a path; runs of digits are one and the same.
 fn word_id(word: &str, place: char) -> i32 {
     let mut text = String::with_capacity(WORD_BYTES + 4);
     text.push(place);

@@ -17,6 +17,8 @@ mod fold;
 mod tests;
 mod verdict;
 
+pub(super) use verdict::hangs_on;
+
 use std::borrow::Cow;
 
 use crate::base::keys::{KeyDef, Kind};

@@ -129,7 +129,7 @@ impl<'a> Verdict<'a> {
 
 /// The part of a URL that its score hangs on most; nothing where that cannot be told of the URL as
 /// it is shown.
-fn hangs_on(shown: &str, score: Ppm, scorer: &mut Scorer) -> Option<Part> {
+pub(in super::super) fn hangs_on(shown: &str, score: Ppm, scorer: &mut Scorer) -> Option<Part> {
     let url = Url::parse_shown(shown).ok()?;
     let scores = scorer.try_score(std::slice::from_ref(&url), Url::key, push).ok()?;
     if scores.first() != Some(&score) {

@@ -5,14 +5,14 @@ use crate::base::host::host_name;
 use crate::base::limits::REASONS_MAX;
 use crate::base::score::Ppm;
 use crate::base::time::Time;
-use crate::feature::link::push;
-use crate::feature::{Url, url_parts};
-use crate::model::{Part as UrlPart, Scorer, strongest};
+use crate::feature::Url;
+use crate::model::{Part as UrlPart, Scorer};
 use crate::record::schema::{ColumnId, files, http};
 use crate::record::{Log, Names, Observed, Reason};
 
 use super::super::bodies::extension;
 use super::super::input::CellRow;
+use super::super::link::hangs_on;
 use super::part::Part;
 use super::rules::{Facts, Judged, Rule, Shows};
 use super::waiting::{Side, Whole};
@@ -118,16 +118,10 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    /// The part of the URL that its score hangs on most, if what is left of it is the URL that was
-    /// scored.
+    /// The part of the URL that its score hangs on most, where the URL is whole.
     fn hangs_on(&self, score: Ppm, scorer: &mut Scorer) -> Option<UrlPart> {
         let (part, _) = self.http.as_ref().filter(|(part, _)| part.is_whole())?;
-        let url = Url::parse_shown(std::str::from_utf8(part.text).ok()?).ok()?;
-        let whole = scorer.try_score(std::slice::from_ref(&url), Url::key, push).ok()?;
-        if whole != [score] {
-            return None;
-        }
-        strongest(scorer, score, &url_parts(&url), Url::key, push)
+        hangs_on(std::str::from_utf8(part.text).ok()?, score, scorer)
     }
 
     fn shown(&self, rule: &Rule) -> Shown {
