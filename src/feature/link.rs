@@ -40,7 +40,7 @@ pub static MALICIOUS_URL: FeatureDef = def("malicious-url");
 pub static MALICIOUS_DOWNLOAD: FeatureDef = def("malicious-download");
 
 const fn def(detector: &'static str) -> FeatureDef {
-    FeatureDef { detector, version: 1, inputs: INPUTS, measures: link_measures::NAMES }
+    FeatureDef { detector, version: 2, inputs: INPUTS, measures: link_measures::NAMES }
 }
 
 /// Appends the row of `url`.

@@ -4,7 +4,7 @@ use super::address::Notation;
 use super::brands::{self, Borrowed};
 use super::characters::{digit, id, is_vowel, letter};
 use super::link::share;
-use super::measures::{self, flag, ratio, run};
+use super::measures::{self, entropy, flag, ratio, run};
 use super::name::Name;
 use super::url::{Host, Url};
 
@@ -51,6 +51,7 @@ pub(super) const NAMES: &[&str] = &[
     "front_digits",
     "front_hyphens",
     "front_longest",
+    "front_entropy",
     "punycode",
     "scripts_mixed",
     "address",
@@ -77,6 +78,7 @@ pub(super) const NAMES: &[&str] = &[
     "path_upper",
     "path_signs",
     "path_distinct",
+    "path_entropy",
     "path_vowels",
     "path_digit_run",
     "path_consonant_run",
@@ -115,6 +117,7 @@ pub(super) const NAMES: &[&str] = &[
     "file_upper",
     "file_vowels",
     "file_distinct",
+    "file_entropy",
     "file_consonant_run",
     "file_digit_run",
     "file_letter_run",
@@ -134,10 +137,12 @@ pub(super) const NAMES: &[&str] = &[
     "directory_least",
     "directory_digits",
     "directory_upper",
+    "directory_entropy",
     "directory_vowels",
     "directory_consonant_run",
     "query_digits",
     "query_upper",
+    "query_entropy",
     "query_vowels",
     "query_digit_run",
     "query_bare",
@@ -327,6 +332,7 @@ fn of_host(url: &Url, name: Option<&Name>, host: &str, out: &mut Out<'_>) {
     out.put("front_digits", share(front, |c| c.is_ascii_digit()));
     out.put("front_hyphens", ratio(front.matches('-').count(), 8));
     out.put("front_longest", ratio(labels().map(str::len).max().unwrap_or_default(), 64));
+    out.put("front_entropy", entropy(front));
     out.put("punycode", flag(host.split('.').any(|label| label.starts_with("xn--"))));
     out.put("scripts_mixed", flag(name.is_some_and(|name| is_mixed(name.shown_label()))));
     out.put("address", flag(notation.is_some()));
@@ -376,6 +382,7 @@ fn of_path(url: &Url, path: &str, small: &str, out: &mut Out<'_>) {
     out.put("path_upper", share(path, |c| c.is_ascii_uppercase()));
     out.put("path_signs", share(path, |c| c.is_ascii_punctuation() && c != '/'));
     out.put("path_distinct", ratio(distinct(small), 40));
+    out.put("path_entropy", entropy(small));
     out.put("path_vowels", vowels(small));
     out.put("path_digit_run", ratio(run(&ids, |id| digit(id).is_some()).min(32), 16));
     let is_consonant = |id| letter(id).is_some() && !is_vowel(id);
@@ -490,6 +497,7 @@ fn of_file(path: &str, out: &mut Out<'_>) {
     out.put("file_upper", share(file, |c| c.is_ascii_uppercase()));
     out.put("file_vowels", vowels(&low));
     out.put("file_distinct", ratio(distinct(&low), len));
+    out.put("file_entropy", entropy(&low));
     let is_consonant = |id| letter(id).is_some() && !is_vowel(id);
     out.put("file_consonant_run", ratio(run(&ids, is_consonant).min(32), 16));
     out.put("file_digit_run", ratio(run(&ids, |id| digit(id).is_some()).min(32), 16));
@@ -543,6 +551,7 @@ fn of_directories(path: &str, out: &mut Out<'_>) {
     let ids: Vec<i32> = low.chars().map(id).collect();
     out.put("directory_digits", share(longest, |c| c.is_ascii_digit()));
     out.put("directory_upper", share(longest, |c| c.is_ascii_uppercase()));
+    out.put("directory_entropy", entropy(&low));
     out.put("directory_vowels", vowels(&low));
     let is_consonant = |id| letter(id).is_some() && !is_vowel(id);
     out.put("directory_consonant_run", ratio(run(&ids, is_consonant).min(32), 16));
@@ -554,6 +563,7 @@ fn of_query(path: &str, out: &mut Out<'_>) {
     let ids: Vec<i32> = low.chars().map(id).collect();
     out.put("query_digits", share(query, |c| c.is_ascii_digit()));
     out.put("query_upper", share(query, |c| c.is_ascii_uppercase()));
+    out.put("query_entropy", entropy(&low));
     out.put("query_vowels", vowels(&low));
     out.put("query_digit_run", ratio(run(&ids, |id| digit(id).is_some()).min(32), 16));
     out.put("query_bare", flag(!query.is_empty() && !query.contains('=')));

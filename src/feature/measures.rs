@@ -78,15 +78,29 @@ fn shape(label: &[i32], out: &mut [f32]) {
         *slot = true;
     }
     let distinct = counts.iter().filter(|count| **count > 0).count();
-    let weighted: u32 = counts.iter().map(|count| WEIGHTED[*count]).sum();
     let len = label.len();
-    // Entropy in bits is (len log2 len - sum of c log2 c) / len; six bits are the most.
-    let spread = (WEIGHTED[len] - weighted) as usize;
     out[4] = ratio(distinct, len);
     out[5] = ratio(distinct, 37);
-    out[6] = ratio(spread, 6000 * len);
+    out[6] = evenness(&counts, len);
     out[19] = ratio(counts.iter().copied().max().unwrap_or_default(), len);
     out[20] = ratio(distinct_pairs, len);
+}
+
+/// Entropy in bits, of which six are the most: (len log2 len - sum of c log2 c) / len.
+fn evenness(counts: &[usize], len: usize) -> f32 {
+    let weighted: u32 = counts.iter().map(|count| WEIGHTED[*count]).sum();
+    ratio((WEIGHTED[len] - weighted) as usize, 6000 * len)
+}
+
+/// Entropy of the first 64 characters of a text, from 0 to 1; those beyond ASCII are one.
+pub(super) fn entropy(text: &str) -> f32 {
+    let mut counts = [0; 129];
+    let mut len = 0;
+    for c in text.chars().take(WEIGHTED.len() - 1) {
+        counts[(c as usize).min(128)] += 1;
+        len += 1;
+    }
+    evenness(&counts, len)
 }
 
 fn place(id: i32) -> usize {

@@ -18,7 +18,7 @@ WIDTHS = {
     "host_words": ("i32", 12),
     "path_words": ("i32", 28),
     "suffix": ("i32", 4),
-    "measures": ("f32", 132),
+    "measures": ("f32", 137),
 }
 # Rows of a source and class that a pairing is judged by at most.
 TESTED = 15_000

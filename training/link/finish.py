@@ -8,7 +8,9 @@ from common import graph, manifest, platt
 
 from . import card, data, evaluate, export, real, tasks
 
-VERSION = "2026.11.1"
+VERSION = "2026.11.2"
+# The version of the features (`src/feature/link.rs`).
+FEATURES = 2
 # Of a hundred sites that nobody here asked for before, one is taken to be bad: what a probability
 # means, and nothing that a threshold set on real requests depends on.
 PRIOR = 0.01
@@ -164,7 +166,7 @@ def toml(args, task, urls, result):
         f'sha256 = "{manifest.sha256(args.out / f"{name}.onnx")}"',
         f'version = "{VERSION}"',
         f"opset = {graph.OPSET}",
-        "features = 1",
+        f"features = {FEATURES}",
         manifest.inputs(data.WIDTHS),
         f"threshold = {result['threshold']:.3f}",
         f"prior = {PRIOR}",

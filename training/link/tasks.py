@@ -75,7 +75,7 @@ TASKS = {
             },
             "host only",
             cut=0.3,
-            machines=350,
+            machines=150,
         ),
         Task(
             "malicious-url",
@@ -95,7 +95,6 @@ TASKS = {
             shares=((0.001, 0.3, 0.7), (0.12, 0.03, 0.85)),
             powers=(0.5, 0.5, -0.5),
             sum=(1.0, 0.5, 1.0),
-            floor=-2.0,
             address=2.0,
         ),
         Task(
