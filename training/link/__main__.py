@@ -73,8 +73,10 @@ def train(urls, task, run, args):
             return kept
     began = time.monotonic()
     trained, tested = data.split(urls, task, run)
-    empty = data.empty(urls.names)
     columns, rows = training_rows(urls, task, trained, args.binary, args.work)
+    places = data.seen(urls.names, task)
+    empty = data.empty([urls.names[at] for at in places])
+    columns = data.narrowed(columns, places)
     cut = np.where(rows["source"] == "synthetic", 0, task.cut)
     booster = trees.fit(
         columns["measures"], rows["label"], weights(task, rows, task.powers[0]), empty, cut, SEED
@@ -85,6 +87,7 @@ def train(urls, task, run, args):
     drawn = np.searchsorted(total, draws * total[-1] * (1 - 1e-9))
     p = model.train(config, columns, rows["label"], drawn, empty, SEED)
     whole = {name: column[tested] for name, column in urls.columns.items()}
+    whole = data.narrowed(whole, places)
     out = {}
     for name, part in (("whole", whole), ("host", data.without_path(whole, empty))):
         said = np.zeros((3, len(tested)), np.float32)

@@ -138,7 +138,7 @@ def write(out, task, urls, kept, result):
         "prior": f"{finish.PRIOR:g}",
         "prior_words": f"{round(1 / finish.PRIOR):,}",
         "pairings": str(len(task.pairings)),
-        "measures": str(data.WIDTHS["measures"][1]),
+        "measures": str(len(data.seen(urls.names, task))),
         "together": table(tables["together"]),
         "each": table(tables["pairings"]),
         "apart": table(tables["apart"]),

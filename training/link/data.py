@@ -173,6 +173,16 @@ def empty(names):
     return of_path, none
 
 
+def seen(names, task):
+    """The measures that a task's model sees, by their place."""
+    return [at for at, name in enumerate(names) if name not in task.left_out]
+
+
+def narrowed(columns, places):
+    """The same rows with these measures only."""
+    return columns | {"measures": columns["measures"][:, places]}
+
+
 def without_path(columns, empty):
     """The same rows as hosts alone."""
     out = dict(columns)

@@ -60,13 +60,16 @@ def build(task, p, text, line, names):
     parts.append(g.op("Gather", g.half(p["suffix"]), suffix))
     parts.append(g.op("Gather", g.const(p["kind"]), kind))
     linear.append(g.op("Gather", g.half(p["l_suffix"][:, None]), suffix))
-    x = g.op("Concat", *parts, "measures", axis=1)
+    measures, places = "measures", data.seen(names, task)
+    if len(places) < len(names):
+        measures = g.op("Gather", "measures", g.ints(*places), axis=1)
+    x = g.op("Concat", *parts, measures, axis=1)
     x = g.op("Relu", g.op("Gemm", x, g.const(p["w1"]), g.const(p["b1"])))
     x = g.op("Relu", g.op("Gemm", x, g.const(p["w2"]), g.const(p["b2"])))
     network = g.op("Gemm", x, g.const(p["w3"]), g.const(p["b3"]))
     linear = g.op("Add", g.op("Sum", *linear), g.const(p["l_bias"]))
     linear = g.op("Max", linear, g.const(task.floor))
-    trees = g.trees(text, "measures")
+    trees = g.trees(text, measures)
     slope, offset = line
     said = [
         g.op("Mul", logit, g.const(slope * share))

@@ -1,0 +1,132 @@
+//! At which hours of a week an entity works.
+
+use serde::{Deserialize, Serialize};
+
+/// Hours of a week.
+pub(super) const HOURS: usize = 168;
+/// Days of history without which no hour is odd.
+const DAYS_MIN: u8 = 4;
+
+/// How often an entity worked in each hour of the week; two hours in a byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Week {
+    worked: Vec<u8>,
+    /// Days that are in it: from Monday to Friday, and of weekends.
+    days: [u8; 2],
+}
+
+/// The most that is counted: then all is halved, so that what was long ago counts less.
+const MOST: u8 = 15;
+
+impl Default for Week {
+    fn default() -> Self {
+        Self { worked: vec![0; HOURS / 2], days: [0; 2] }
+    }
+}
+
+/// The hour of the week of an hour since 1970, Monday first.
+pub(super) fn hour_of_week(hour: i64) -> usize {
+    // 1970-01-01 was a Thursday.
+    (hour + 3 * 24).rem_euclid(HOURS as i64) as usize
+}
+
+/// 1 for weekends.
+fn kind(of_week: usize) -> usize {
+    usize::from(of_week >= 5 * 24)
+}
+
+impl Week {
+    /// How often it worked in each hour, Monday first.
+    #[must_use]
+    pub fn by_hour(&self) -> Vec<u8> {
+        (0..HOURS).map(|hour| self.get(hour)).collect()
+    }
+
+    fn get(&self, of_week: usize) -> u8 {
+        let byte = self.worked.get(of_week / 2).copied().unwrap_or_default();
+        byte >> (of_week % 2 * 4) & 0xf
+    }
+
+    /// The entity worked in this hour.
+    pub fn work(&mut self, hour: i64) {
+        let of_week = hour_of_week(hour);
+        if self.get(of_week) == MOST {
+            self.worked.iter_mut().for_each(|byte| *byte = *byte >> 1 & 0x77);
+            self.days = self.days.map(|days| days.div_ceil(2));
+        }
+        if let Some(byte) = self.worked.get_mut(of_week / 2) {
+            *byte += 1 << (of_week % 2 * 4);
+        }
+    }
+
+    /// A day on which it was heard is over.
+    pub fn end_day(&mut self, day: i64) {
+        let days = &mut self.days[kind(hour_of_week(day * 24))];
+        *days = days.saturating_add(1);
+    }
+
+    /// How far it is unlike the entity to work in this hour, of which 1024 is the most: by the same
+    /// hour and its neighbours on days of the same kind. Before enough days are known nothing is.
+    #[must_use]
+    pub fn odd(&self, hour: i64) -> i16 {
+        let of_week = hour_of_week(hour);
+        let kind = kind(of_week);
+        let seen = self.days[kind];
+        if self.days[0].saturating_add(self.days[1]) < DAYS_MIN {
+            return 0;
+        }
+        // Of a kind of day that was never seen the other has to do.
+        let (first, days, seen) = match (kind, seen) {
+            (0, 1..) => (0, 5, seen),
+            (1, 1..) => (5, 2, seen),
+            (0, 0) => (5, 2, self.days[1]),
+            _ => (0, 5, self.days[0]),
+        };
+        let of_day = of_week % 24;
+        let worked = |of_day: usize| -> u32 {
+            (first..first + days).map(|day| u32::from(self.get(day * 24 + of_day))).sum()
+        };
+        let near = [of_day, (of_day + 1) % 24, (of_day + 23) % 24];
+        let on_days = near.into_iter().map(worked).max().unwrap_or_default();
+        // What is done once a week is done on each of these days.
+        let weekly = [of_week, (of_week + 1) % HOURS, (of_week + HOURS - 1) % HOURS];
+        let on_this = weekly.into_iter().map(|hour| u32::from(self.get(hour))).max();
+        let most = on_days.max(on_this.unwrap_or_default() * days as u32);
+        let share = (most * 1024 / u32::from(seen.max(1))).min(1024);
+        1024 - share as i16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nights_are_odd_for_who_works_by_day() {
+        let mut week = Week::default();
+        // Five weeks from Monday 2024-01-01 on, nine to five.
+        let monday = 1_704_067_200 / 3600;
+        assert_eq!(hour_of_week(monday), 0);
+        for day in (0..35).filter(|day| day % 7 < 5) {
+            assert!(day > 3 || week.odd(monday + day * 24 + 3) == 0, "too little is known");
+            (9..17).for_each(|hour| week.work(monday + day * 24 + hour));
+            week.end_day(monday / 24 + day);
+        }
+        let odd = |day: i64, hour: i64| week.odd(monday + (35 + day) * 24 + hour);
+        assert_eq!((odd(0, 10), odd(3, 8), odd(4, 17)), (0, 0, 0));
+        assert_eq!((odd(0, 3), odd(2, 22)), (1024, 1024));
+        assert_eq!((odd(5, 3), odd(5, 10)), (1024, 0), "a weekend is as other days, until one is seen");
+    }
+
+    #[test]
+    fn what_was_long_ago_counts_less() {
+        let mut week = Week::default();
+        for day in 0..400 {
+            let hour = if day < 200 { 3 } else { 15 };
+            week.work(day * 24 + hour);
+            week.end_day(day);
+        }
+        assert!(week.odd(400 * 24 + 15) < 300, "{}", week.odd(400 * 24 + 15));
+        assert!(week.odd(400 * 24 + 3) > 700, "{}", week.odd(400 * 24 + 3));
+    }
+}
