@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use zeek_ueba::api::{Shared, answer};
+use zeek_ueba::api::{Question, Shared, answer};
 use zeek_ueba::config::Plan;
 use zeek_ueba::engine::{Applier, Meters, Status};
 use zeek_ueba::state::{Owner, State};
@@ -52,10 +52,10 @@ impl Daemon {
         };
         let status = Status::take(&applier, &meters);
         let reader = state.reader();
-        let explain = move |id: &str| {
-            wiring::explain::answer(&plan, &reader, id).map_err(|error| error.to_string())
+        let answer = move |question: &Question| {
+            wiring::answer(&plan, &reader, question).map_err(|error| error.to_string())
         };
-        let shared = Arc::new(Shared::new(status, Arc::default(), Box::new(explain)));
+        let shared = Arc::new(Shared::new(status, Arc::default(), Box::new(answer)));
         Self { runtime, shared, _state: state }
     }
 

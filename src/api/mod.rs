@@ -1,5 +1,5 @@
-//! Floor 6: what the daemon shows of itself over HTTP: `/metrics`, `/healthz`, `/readyz`, and why a
-//! score is what it is: `/api/v1/explain/ID`.
+//! Floor 6: what the daemon shows of itself over HTTP: `/metrics`, `/healthz`, `/readyz`, why a
+//! score is what it is (`/api/v1/explain/ID`), and what is usual of whom (`/api/v1/profiles`).
 //!
 //! Numbers are read from one copy ([`crate::engine::Status`]), so that those of one
 //! answer belong together. Nobody who connects can hold up the daemon: connections, their time and
@@ -11,5 +11,5 @@ mod process;
 mod routes;
 mod server;
 
-pub use routes::{Explain, Shared};
+pub use routes::{Answer, Question, Shared};
 pub use server::{Server, answer};

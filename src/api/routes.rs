@@ -25,26 +25,37 @@ const COMMIT_AGE_MAX: Duration = Duration::from_secs(30);
 /// The engine shows itself ten times a second; after so long without it hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Answers what `explain` asks, with a document; nothing where nothing is known; else why not.
-pub type Explain = dyn Fn(&str) -> Result<Option<Vec<u8>>, String> + Send + Sync;
+/// What may be asked of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Why a score, an alert or an event is what it is, by its id.
+    Why(String),
+    /// What is usual of an entity.
+    Profile(String),
+    /// Of whom anything is known.
+    Profiles,
+}
 
-/// Explanations that are made at once: each looks into the state, and may look through all grounds.
-const EXPLAIN_AT_ONCE: usize = 1;
+/// Answers with a document, or with lines of them; nothing where nothing is known; else why not.
+pub type Answer = dyn Fn(&Question) -> Result<Option<Vec<u8>>, String> + Send + Sync;
+
+/// Answers that are made at once: each looks into the state, and may look through all of it.
+const ANSWERS_AT_ONCE: usize = 1;
 
 /// What the daemon and those who ask have in common.
 pub struct Shared {
     status: Mutex<Status>,
     stop: Arc<AtomicBool>,
-    explain: Box<Explain>,
-    explaining: Arc<Semaphore>,
+    answer: Box<Answer>,
+    answering: Arc<Semaphore>,
 }
 
 impl Shared {
-    /// For a daemon that begins like this, stops when `stop` is set and explains by `explain`.
+    /// For a daemon that begins like this, stops when `stop` is set and answers by `answer`.
     #[must_use]
-    pub fn new(status: Status, stop: Arc<AtomicBool>, explain: Box<Explain>) -> Self {
-        let explaining = Arc::new(Semaphore::new(EXPLAIN_AT_ONCE));
-        Self { status: Mutex::new(status), stop, explain, explaining }
+    pub fn new(status: Status, stop: Arc<AtomicBool>, answer: Box<Answer>) -> Self {
+        let answering = Arc::new(Semaphore::new(ANSWERS_AT_ONCE));
+        Self { status: Mutex::new(status), stop, answer, answering }
     }
 
     /// Shows new numbers from now on.
@@ -91,6 +102,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/api/v1/explain/{id}", get(explain))
+        .route("/api/v1/profiles", get(profiles))
+        .route("/api/v1/profiles/{id}", get(profile))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(guard))
@@ -158,27 +171,46 @@ async fn explain(
     State(shared): State<Arc<Shared>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let Ok(Path(id)) = id else {
+    ask(shared, id.map(|Path(id)| Question::Why(id))).await
+}
+
+/// What is usual of an entity.
+async fn profile(
+    State(shared): State<Arc<Shared>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    ask(shared, id.map(|Path(id)| Question::Profile(id))).await
+}
+
+/// Of whom anything is known, a line of JSON for each.
+async fn profiles(State(shared): State<Arc<Shared>>) -> Response {
+    ask(shared, Ok(Question::Profiles)).await
+}
+
+async fn ask(shared: Arc<Shared>, question: Result<Question, PathRejection>) -> Response {
+    let Ok(question) = question else {
         return problem(StatusCode::BAD_REQUEST, "the id is not UTF-8");
     };
+    let kind = match question {
+        Question::Profiles => "application/x-ndjson",
+        _ => "application/json",
+    };
     // Who waits holds a connection, of which there are few: those who ask for metrics need them.
-    let Ok(turn) = Arc::clone(&shared.explaining).try_acquire_owned() else {
-        let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "another explanation is being made");
+    let Ok(turn) = Arc::clone(&shared.answering).try_acquire_owned() else {
+        let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "another answer is being made");
         return ([(header::RETRY_AFTER, "1")], busy).into_response();
     };
     // It reads: others must not wait for that. Its turn lasts as long, also if nobody waits for it.
     let look = move || {
-        let found = (shared.explain)(&id);
+        let found = (shared.answer)(&question);
         drop(turn);
         found
     };
     match tokio::task::spawn_blocking(look).await {
-        Ok(Ok(Some(document))) => {
-            ([(header::CONTENT_TYPE, "application/json")], document).into_response()
-        }
+        Ok(Ok(Some(document))) => ([(header::CONTENT_TYPE, kind)], document).into_response(),
         Ok(Ok(None)) => problem(StatusCode::NOT_FOUND, "nothing is known of it"),
         Ok(Err(why)) => {
-            tracing::warn!(why, "cannot explain");
+            tracing::warn!(why, "cannot answer");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "the state cannot be read")
         }
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "it failed"),
@@ -186,7 +218,9 @@ async fn explain(
 }
 
 async fn not_found() -> Response {
-    problem(StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /api/v1/explain/ID")
+    let all = "there are /metrics, /healthz, /readyz, /api/v1/explain/ID, /api/v1/profiles and \
+               /api/v1/profiles/ENTITY";
+    problem(StatusCode::NOT_FOUND, all)
 }
 
 async fn method_not_allowed() -> Response {
@@ -238,12 +272,13 @@ mod tests {
     #[test]
     fn nobody_waits_for_an_explanation() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let known = |id: &str| Ok((id == "a").then(|| b"{}".to_vec()));
+        let is_known = |it: &Question| *it == Question::Why("a".to_owned());
+        let known = move |it: &Question| Ok(is_known(it).then(|| b"{}".to_vec()));
         let shared = Arc::new(Shared::new(status(), Arc::default(), Box::new(known)));
         let ask = |id: &str| {
             runtime.block_on(explain(State(Arc::clone(&shared)), Ok(Path(id.to_owned()))))
         };
-        let turn = Arc::clone(&shared.explaining).try_acquire_owned().unwrap();
+        let turn = Arc::clone(&shared.answering).try_acquire_owned().unwrap();
         let busy = ask("a");
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(busy.headers()[header::RETRY_AFTER], "1");

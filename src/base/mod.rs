@@ -6,6 +6,7 @@
 pub mod address;
 pub mod clock;
 pub mod codec;
+pub mod distinct;
 pub mod hash;
 pub mod host;
 pub mod keys;

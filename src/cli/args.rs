@@ -46,6 +46,9 @@ pub enum Command {
     Setup(Setup),
     /// Say why: of a score, an alert or an event, down to the lines of the logs.
     Explain(Explain),
+    /// Show what is usual of entities.
+    #[command(subcommand)]
+    Profile(Profile),
     /// Show dead letters, send them again, or let them go.
     #[command(subcommand)]
     Dlq(Dlq),
@@ -189,6 +192,40 @@ pub struct Explain {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub logs: Vec<PathBuf>,
     /// One document of JSON, with whole lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `profile` does.
+#[derive(Debug, clap::Subcommand)]
+pub enum Profile {
+    /// Of whom anything is known: a line for each, the first ten thousand.
+    List(ProfileList),
+    /// What is usual of an entity.
+    Show(ProfileShow),
+}
+
+/// Arguments of `profile list`.
+#[derive(Debug, clap::Args)]
+pub struct ProfileList {
+    /// A state; without it the daemon's.
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// A document of JSON on each line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `profile show`.
+#[derive(Debug, clap::Args)]
+pub struct ProfileShow {
+    /// host:10.0.0.5, 10.0.0.5, user:alice.
+    #[arg(value_name = "ENTITY")]
+    pub entity: String,
+    /// A state; without it the daemon's.
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// One document of JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::config::Plan;
 use crate::document::{Explanation, write_explanation};
@@ -13,8 +12,7 @@ use crate::wiring::explain::{by_state, is_state};
 
 use super::args::{Args, Explain};
 use super::exit::Exit;
-use super::run::ADDR;
-use super::{Failed, equipped, explained, print, tell};
+use super::{Failed, daemon, equipped, explained, print, tell};
 
 /// Finds out, and prints it.
 pub(super) fn run(args: &Args, explain: &Explain) -> Result<Exit, Failed> {
@@ -167,65 +165,17 @@ fn cannot_open(error: CannotOpen) -> Failed {
     Failed::new(exit, error)
 }
 
-/// How long a daemon has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of its answer: what it keeps of one entity is far below.
-const ANSWER_MAX: u64 = 16 << 20;
-
 /// Asks the daemon that has the state.
 fn ask(directory: &Path, asked: &Asked, plan: &Plan) -> Result<Option<Explanation>, Failed> {
-    let missing = |why: String| {
-        let state = super::shown(directory.display());
-        let why = format!(
-            "{state} is in use by a daemon, which {why}; --from DIR explains from its outputs"
-        );
-        Failed::new(Exit::Unavailable, anyhow::Error::msg(why))
-    };
-    let path = directory.join(ADDR);
-    let addr = match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse::<std::net::SocketAddr>().ok(),
-        Err(_) => None,
-    };
-    let Some(addr) = addr else {
-        return Err(missing("does not listen (http.listen)".to_owned()));
-    };
     let id = match asked {
         Asked::Entity(entity) => entity.id(&wiring::scope(plan)),
         Asked::Id(id) => id.to_string(),
     };
-    let url = format!("http://{addr}/api/v1/explain/{}", escaped(&id));
-    let config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .timeout_global(Some(PATIENCE));
-    let agent = config.build().new_agent();
-    let silent = |error: ureq::Error| missing(format!("does not answer at {addr}: {error}"));
-    let response = agent.get(&url).call().map_err(silent)?;
-    let status = response.status().as_u16();
-    let mut body = response.into_body();
-    let body = body.with_config().limit(ANSWER_MAX).read_to_vec().map_err(silent)?;
-    match status {
-        200 => match parse_explanation(&body) {
-            Some(found) => Ok(Some(found)),
-            None => Err(missing(format!("answers at {addr} with something else"))),
-        },
-        404 if body.starts_with(b"{\"type\":\"about:blank\"") => Ok(None),
-        503 => Err(missing("explains something else just now: try again".to_owned())),
-        status => Err(missing(format!("answers at {addr} with status {status}"))),
+    let path = format!("explain/{}", daemon::escaped(&id));
+    let other = "; --from DIR explains from its outputs";
+    let Some(body) = daemon::ask(directory, &path, other)? else { return Ok(None) };
+    match parse_explanation(&body) {
+        Some(found) => Ok(Some(found)),
+        None => Err(daemon::missing(directory, "answers with something else", other)),
     }
-}
-
-/// A text as a part of a path: everything but letters, digits and `-._` is escaped.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

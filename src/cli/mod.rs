@@ -10,6 +10,7 @@ macro_rules! line {
 
 mod args;
 mod check;
+mod daemon;
 mod dlq;
 mod download;
 mod exit;
@@ -18,6 +19,7 @@ mod explained;
 mod features;
 mod items;
 mod log;
+mod profile;
 mod reload;
 mod replay;
 mod run;
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run::run(&args, run, &limit),
         Command::Check(check) => check::run(&args, check),
         Command::Setup(setup) => setup::run(&args, setup),
+        Command::Profile(profile) => profile::run(&args, profile),
         Command::Explain(explain) => explain::run(&args, explain),
         Command::Dlq(dlq) => dlq::run(&args, dlq),
         Command::Score(score) => score::run(&args, score),

@@ -11,7 +11,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use crate::api::{Server, Shared};
+use crate::api::{Question, Server, Shared};
 use crate::base::score::Ppm;
 use crate::config::Plan;
 use crate::engine::{Core, Failure};
@@ -92,10 +92,10 @@ fn serve<'scope>(
     (manager, reload): (&Manager, &Reload<'_>),
 ) -> Result<(), Failure> {
     let (reader, asked) = (daemon.reader(), plan.clone());
-    let explain = move |id: &str| {
-        wiring::explain::answer(&asked, &reader, id).map_err(|error| error.to_string())
+    let answer = move |question: &Question| {
+        wiring::answer(&asked, &reader, question).map_err(|error| error.to_string())
     };
-    let shared = Shared::new(daemon.status(), Arc::clone(stop), Box::new(explain));
+    let shared = Shared::new(daemon.status(), Arc::clone(stop), Box::new(answer));
     let shared = Arc::new(shared);
     // Dropped at the end, which stops the server.
     let (_until, stopped) = oneshot::channel();

@@ -18,6 +18,7 @@ fn text() -> String {
         let kind = match stage.build {
             Build::Record(_) => "record stage",
             Build::Window { .. } => "window stage",
+            Build::Judge(_) => "judge of hours and days",
         };
         line!(out, "{}  ({kind})\n  {}", stage.name, stage.doc);
         for log in Log::ALL.into_iter().filter(|log| stage.reads(*log)) {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
-use crate::stage::activity::{Deed, Row, Span, Window};
+use crate::stage::activity::{Deeds, Row, Span, Window};
 use crate::stage::profile::{Crowds, GroupId, Known, Outcome, Over, Profile};
 
 /// Hours of a day that may be missing.
@@ -73,31 +73,34 @@ impl Activity {
         self.changed.get_or_insert_default();
     }
 
-    /// Adds what a lane saw. Where there is no room for another entity it is counted instead:
-    /// strangers never drive out those that are known.
-    pub(super) fn fold(&mut self, deed: Deed) {
-        let hour = deed.minute.0.div_euclid(minutes(Span::Hour));
-        let windows = self.open.entry((Span::Hour, hour)).or_default();
-        let window = match windows.get_mut(&deed.entity) {
-            Some(window) => window,
-            None => {
-                let is_known = self.profiles.contains_key(&deed.entity);
-                let room = if is_known { 3 } else { 2 } * self.max;
-                if self.held >= room || (!is_known && self.profiles.len() >= self.max) {
-                    self.dropped += 1;
-                    if windows.is_empty() {
-                        self.open.remove(&(Span::Hour, hour));
-                    }
-                    return;
-                }
-                self.held += 1;
-                windows.entry(deed.entity.clone()).or_default()
+    /// Adds what a lane saw; what belongs to a minute that is closed counts in `open`.
+    pub(super) fn fold(&mut self, deeds: &mut Deeds, open: Minute) {
+        deeds.take(|deed, marks, samples| {
+            let hour = deed.minute.max(open).0.div_euclid(minutes(Span::Hour));
+            if let Some(window) = self.window(hour, &deed.entity) {
+                window.add(deed, marks, samples);
             }
-        };
-        if let Some(changed) = &mut self.changed {
-            changed.windows.insert((Span::Hour, hour, deed.entity.clone()));
+        });
+    }
+
+    /// The open hour of an entity. Where there is no room for another entity it is counted instead:
+    /// strangers never drive out those that are known.
+    fn window(&mut self, hour: i64, entity: &Entity) -> Option<&mut Window> {
+        let is_open =
+            self.open.get(&(Span::Hour, hour)).is_some_and(|windows| windows.contains_key(entity));
+        if !is_open {
+            let is_known = self.profiles.contains_key(entity);
+            let room = if is_known { 3 } else { 2 } * self.max;
+            if self.held >= room || (!is_known && self.profiles.len() >= self.max) {
+                self.dropped += 1;
+                return None;
+            }
+            self.held += 1;
         }
-        window.add(deed);
+        if let Some(changed) = &mut self.changed {
+            changed.windows.insert((Span::Hour, hour, entity.clone()));
+        }
+        Some(self.open.entry((Span::Hour, hour)).or_default().entry(entity.clone()).or_default())
     }
 
     /// The last minute of the window that ends first; of those that end together hours come first.
@@ -148,10 +151,8 @@ impl Activity {
         let known = Known::of(|log| (seen.has_hour)(log, start));
         let mut rows: Vec<Row> = Vec::with_capacity(windows.len());
         for (entity, window) in &windows {
-            let profile = self
-                .profiles
-                .entry(entity.clone())
-                .or_insert_with(|| Box::new(Profile::new(hour)));
+            let profile =
+                self.profiles.entry(entity.clone()).or_insert_with(|| Box::new(Profile::new(hour)));
             rows.push(profile.measure_hour(hour, window));
         }
         let profiles = &self.profiles;
@@ -191,12 +192,10 @@ impl Activity {
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
         let hours = day * DAY_HOURS..(day + 1) * DAY_HOURS;
-        let is_there = |log: Log, hour: i64| {
-            (seen.has_hour)(log, Minute(hour * minutes(Span::Hour)))
-        };
-        let known = Known::of(|log| {
-            hours.clone().filter(|hour| !is_there(log, *hour)).count() <= TORN_MAX
-        });
+        let is_there =
+            |log: Log, hour: i64| (seen.has_hour)(log, Minute(hour * minutes(Span::Hour)));
+        let known =
+            Known::of(|log| hours.clone().filter(|hour| !is_there(log, *hour)).count() <= TORN_MAX);
         let profiles = &self.profiles;
         let measured = windows.iter().filter_map(|(entity, window)| {
             let profile = profiles.get(entity)?.as_ref();
@@ -248,10 +247,11 @@ impl Activity {
         if self.profiles.len() <= room {
             return;
         }
-        let rank = |(entity, profile): (&Entity, &Box<Profile>)| {
-            (profile.is_known(), profile.last_hour, entity.clone())
-        };
-        let mut idle: Vec<(bool, i64, Entity)> = self.profiles.iter().map(rank).collect();
+        let mut idle: Vec<(bool, i64, Entity)> = self
+            .profiles
+            .iter()
+            .map(|(entity, profile)| (profile.is_known(), profile.last_hour, entity.clone()))
+            .collect();
         idle.sort_unstable();
         for (.., entity) in idle.into_iter().take(self.profiles.len() - room) {
             self.profiles.remove(&entity);
@@ -332,4 +332,139 @@ impl Activity {
 
 fn window_key(span: Span, number: i64, entity: &Entity) -> Vec<u8> {
     [WINDOW_KEY, &[span as u8], &number.to_be_bytes(), &entity.to_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::address::Addr;
+    use crate::stage::activity::Deed;
+
+    const HERE: fn(Log, Minute) -> bool = |_, _| true;
+
+    fn host(n: u32) -> Entity {
+        Entity::Host(Addr::v4(0x0a00_0000 + n))
+    }
+
+    /// What is seen of windows that end.
+    fn seen(over: &Over<'_>) -> String {
+        let of = |at: usize| {
+            let entry = &over.entries[at];
+            format!("{:?} {:?} {:?}", entry.entity, entry.row, entry.deviations())
+        };
+        let all: Vec<String> = (0..over.entries.len()).map(of).collect();
+        format!("{:?} {}: {}", over.span, over.number, all.join("; "))
+    }
+
+    /// Ends what ends with `minute`.
+    fn end(activity: &mut Activity, minute: i64, out: &mut Vec<String>) {
+        let now = Minute(minute);
+        activity.end(now, &Seen { now, has_hour: &HERE }, &mut |over| {
+            out.push(seen(over));
+            Verdicts::new()
+        });
+    }
+
+    fn kept(activity: &mut Activity, keys: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+        activity.save(&mut |key, value| {
+            match value {
+                Some(value) => keys.insert(key.to_vec(), value.to_vec()),
+                None => keys.remove(key),
+            };
+        });
+    }
+
+    /// Minute, host, peers.
+    type Told = (i64, u32, Vec<u16>);
+
+    fn told() -> impl Strategy<Value = Vec<Told>> {
+        let peers = proptest::collection::vec(0..40_u16, 1..6);
+        let one = (0..9000_i64, 0..7_u32, peers);
+        proptest::collection::vec(one, 1..120).prop_map(|mut told| {
+            told.sort();
+            told
+        })
+    }
+
+    proptest! {
+        /// Stopped and started again after any minute, the same is seen as without; and what is
+        /// saved is what a fresh start would save.
+        #[test]
+        fn saved_and_loaded_is_as_never_stopped(told in told(), stop in 0..120_usize) {
+            let (mut never, mut again) = (Activity::new(100), Activity::new(100));
+            let mut keys = BTreeMap::new();
+            never.track();
+            again.track();
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            for (n, (minute, entity, peers)) in told.iter().enumerate() {
+                if n == stop {
+                    kept(&mut again, &mut keys);
+                    again = Activity::new(100);
+                    again.track();
+                    for (key, value) in &keys {
+                        again.load(key, value).unwrap();
+                    }
+                }
+                for (activity, out) in [(&mut never, &mut first), (&mut again, &mut second)] {
+                    end(activity, minute - 1, out);
+                    let mut deeds = Deed::made(Minute(*minute), host(*entity), peers);
+                    activity.fold(&mut deeds, Minute(0));
+                }
+            }
+            end(&mut never, 20_000, &mut first);
+            end(&mut again, 20_000, &mut second);
+            prop_assert_eq!(first, second);
+            prop_assert_eq!((never.held, again.held), (0, 0));
+            let mut all = BTreeMap::new();
+            kept(&mut never, &mut all);
+            kept(&mut again, &mut keys);
+            prop_assert_eq!(all, keys);
+        }
+    }
+
+    #[test]
+    fn strangers_have_a_bound_and_drive_nobody_out() {
+        let mut activity = Activity::new(100);
+        let mut out = Vec::new();
+        // Ten hosts that are there for days.
+        for hour in 0..30 * 24 {
+            for n in 0..10 {
+                activity.fold(&mut Deed::made(Minute(hour * 60), host(n), &[1, 2]), Minute(0));
+            }
+            end(&mut activity, hour * 60 + 59, &mut out);
+        }
+        assert_eq!(activity.profiles.len(), 10);
+        // A sweep from a million addresses, and half of them again an hour later.
+        for hour in 720..722 {
+            for n in 0..1_000_000 / (hour - 719) as u32 {
+                activity.fold(&mut Deed::made(Minute(hour * 60), host(1000 + n), &[1]), Minute(0));
+                assert!(activity.held <= 300);
+            }
+            for n in 0..10 {
+                activity.fold(&mut Deed::made(Minute(hour * 60), host(n), &[1, 2]), Minute(0));
+            }
+            end(&mut activity, hour * 60 + 59, &mut out);
+        }
+        assert!(activity.dropped() > 1_000_000);
+        for hour in 722..24 * 33 {
+            end(&mut activity, hour * 60 + 59, &mut out);
+        }
+        let known: Vec<&Entity> = activity.profiles().map(|(entity, _)| entity).collect();
+        assert!((0..10).all(|n| known.contains(&&host(n))), "{}", known.len());
+        assert!(known.len() <= 210, "{}", known.len());
+    }
+
+    #[test]
+    fn any_bytes_are_no_state() {
+        let mut activity = Activity::new(10);
+        for key in [b"vw".as_slice(), b"vp", b"vc", b"vx", b"v"] {
+            for value in [b"".as_slice(), b"x", &[255; 40]] {
+                assert!(activity.load(key, value).is_err(), "{key:?} {value:?}");
+            }
+        }
+        let far = encode(&(Span::Hour, i64::MAX, host(1), Window::default()));
+        assert!(activity.load(b"vw", &far).is_err());
+    }
 }

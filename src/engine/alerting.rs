@@ -370,6 +370,7 @@ pub(super) mod tests {
             enabled: true,
             models: Vec::new(),
             close: None,
+            judge: None,
         };
         let numbers = [(200_000, 60_000_000), (400_000, 40_000_000)];
         let stages = TABLE.iter().zip(numbers).map(plan).collect();

@@ -12,8 +12,10 @@ use crate::base::time::{Minute, Time};
 use crate::document::{Contribution, Hidden, ModelName, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Finding, Log, Scope, Uid};
 use crate::risk::{AllowList, Change, Event, Findings, Grounds, Ledger, Policy, RESERVED, Share};
-use crate::stage::{self, Cell, Close, Combine, RolePolicy, StageDef};
+use crate::stage::profile::Over;
+use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef};
 
+use super::activity::{Activity, Seen, Verdicts};
 use super::alerting::{AlertPolicy, Alerting};
 use super::census::Census;
 use super::guard::caught;
@@ -36,6 +38,8 @@ pub struct StagePlan {
     pub models: Vec<ModelName>,
     /// Its half here, if it is an enabled window stage.
     pub close: Option<(Box<dyn Close>, Combine)>,
+    /// Itself, if it is an enabled judge.
+    pub judge: Option<Box<dyn Judge>>,
 }
 
 /// What ids and documents of this sensor have in common.
@@ -61,6 +65,7 @@ pub struct Core {
     pub(super) lateness_us: i64,
     pub(super) windows: Windows,
     pub(super) census: Census,
+    pub(super) activity: Activity,
     pub(super) findings: Findings,
     pub(super) ledger: Ledger,
     pub(super) alerting: Alerting,
@@ -104,6 +109,7 @@ impl Core {
             lateness_us,
             windows: Windows::default(),
             census: Census::new(roles),
+            activity: Activity::new(policy.entities_max()),
             findings: Findings::default(),
             ledger: Ledger::new(policy),
             allow: AllowList::default(),
@@ -153,6 +159,7 @@ impl Core {
         for seen in output.hosts.drain(..) {
             self.alerting.see(seen, self.open);
         }
+        self.activity.fold(&mut output.deeds, self.open);
         for mut delta in output.deltas.drain(..) {
             delta.minute = self.in_time(delta.minute);
             let plan = self.stages.get(delta.stage);
@@ -250,6 +257,7 @@ impl Core {
                 self.close_stage(index, due, self.open, &[]);
             }
         }
+        self.end_windows(Minute(i64::MAX), self.open);
         while let Some(minute) = self.ledger.last_pending() {
             self.close(minute);
         }
@@ -263,6 +271,7 @@ impl Core {
             self.census.next(),
             self.ledger.next(),
             self.alerting.next(),
+            self.activity.due(),
             self.due(),
         ];
         all.into_iter().flatten().min()
@@ -285,6 +294,7 @@ impl Core {
             let cells = by_stage.remove(&index).unwrap_or_default();
             self.close_stage(index, minute, minute, &cells);
         }
+        self.end_windows(minute, minute);
         self.grounds.close(minute);
         let mut changes = std::mem::take(&mut self.changes);
         loop {
@@ -304,21 +314,71 @@ impl Core {
     /// Takes what a stage finds in the cells of a minute, and in the windows that end with it; it
     /// counts in `counted`, up to which everything is known.
     fn close_stage(&mut self, index: usize, minute: Minute, counted: Minute, cells: &[Cell]) {
-        for mut evidence in self.found(index, minute, counted, cells) {
-            let first = evidence.records.first();
-            let log = first.map(|record| record.source.log);
-            if evidence.names.domain.is_none() {
-                let asked = first.and_then(|record| self.census.asked(&record.uid));
-                evidence.names.domain = asked.map(str::to_owned);
+        for evidence in self.found(index, minute, counted, cells) {
+            self.take_found(counted, evidence);
+        }
+    }
+
+    /// Takes what a stage found in the entity lane, with what else is known of its records.
+    fn take_found(&mut self, counted: Minute, mut evidence: Evidence) {
+        let first = evidence.records.first();
+        let log = first.map(|record| record.source.log);
+        if evidence.names.domain.is_none() {
+            let asked = first.and_then(|record| self.census.asked(&record.uid));
+            evidence.names.domain = asked.map(str::to_owned);
+        }
+        for (of, hidden) in &self.identity.hidden {
+            if log == Some(*of) {
+                hidden.hide(&mut evidence);
+            } else {
+                hidden.hide_reasons(&mut evidence, false);
             }
-            for (of, hidden) in &self.identity.hidden {
-                if log == Some(*of) {
-                    hidden.hide(&mut evidence);
-                } else {
-                    hidden.hide_reasons(&mut evidence, false);
+        }
+        self.evidence(counted, &evidence);
+    }
+
+    /// Ends the hours and days that end with `minute` or before; what is found in them counts in
+    /// `counted`, up to which everything is known.
+    fn end_windows(&mut self, minute: Minute, counted: Minute) {
+        if self.activity.due().is_none_or(|due| due > minute) {
+            return;
+        }
+        let mut activity = std::mem::take(&mut self.activity);
+        let mut found = Vec::new();
+        let (stages, quarantine) = (&mut self.stages, &mut self.quarantine);
+        let (panics, context) = (&mut self.summary.panics, self.census.context(counted));
+        let has_hour = |log: Log, start: Minute| context.gaps.has_hour(log, start, counted);
+        let seen = Seen { now: counted, has_hour: &has_hour };
+        activity.end(minute, &seen, &mut |over: &Over<'_>| {
+            let mut verdicts = Verdicts::new();
+            for (index, plan) in stages.iter_mut().enumerate() {
+                let Some(judge) = &mut plan.judge else { continue };
+                let name = plan.def.name;
+                if let Some(left) = quarantine.get_mut(name) {
+                    *left -= 1;
+                    if *left == 0 {
+                        quarantine.remove(name);
+                    }
+                    continue;
+                }
+                let mut findings = stage::Findings::new(index);
+                if !caught(|| judge.judge(over, &context, &mut findings)) {
+                    *panics.entry(name).or_default() += 1;
+                    quarantine.insert(name, QUARANTINE_MINUTES);
+                    continue;
+                }
+                for evidence in findings.take() {
+                    let verdict = verdicts.entry(evidence.entity.clone()).or_default();
+                    verdict.0 = verdict.0.max(evidence.score.get());
+                    verdict.1 |= evidence.score >= plan.alert;
+                    found.push(evidence);
                 }
             }
-            self.evidence(counted, &evidence);
+            verdicts
+        });
+        self.activity = activity;
+        for evidence in found {
+            self.take_found(counted, evidence);
         }
     }
 
@@ -479,6 +539,7 @@ mod tests {
                     enabled: true,
                     models: Vec::new(),
                     close: Some((close, Combine::Max)),
+                    judge: None,
                 };
                 let identity = Identity {
                     sensor_id: "s".to_owned(),

@@ -41,6 +41,7 @@ impl Core {
         self.is_saved = true;
         self.windows.track();
         self.census.track();
+        self.activity.track();
         self.findings.track();
         self.grounds.track();
         self.ledger.track();
@@ -53,6 +54,7 @@ impl Core {
         self.windows.save(&|index| stages[index].def.name, sink);
         self.findings.save(sink);
         self.census.save(sink);
+        self.activity.save(sink);
         self.grounds.save(sink);
         self.ledger.save(sink);
         self.alerting.save(sink);
@@ -109,6 +111,7 @@ impl Core {
             Some(b'w') => self.windows.load(&index, value),
             Some(b'f') => self.findings.load(key, value),
             Some(b'n') => self.census.load(key, value),
+            Some(b'v') => self.activity.load(key, value),
             Some(&(Grounds::KEPT | Grounds::OPEN)) => self.grounds.load(key, value),
             Some(b'a' | b'p' | b'h') => self.ledger.load(key, value),
             Some(b'i') => self.alerting.load(key, value),

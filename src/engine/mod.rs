@@ -5,6 +5,7 @@
 //! records come from (`replay`), where documents go (`sink`); both implement a trait of this
 //! module.
 
+mod activity;
 mod again;
 mod alerting;
 mod applier;
@@ -17,6 +18,7 @@ mod kept;
 mod lane;
 mod live;
 mod output;
+mod profiles;
 mod retrace;
 mod run;
 mod shown;

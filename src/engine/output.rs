@@ -11,6 +11,7 @@ use crate::base::limits::SINK_BLOCK_BYTES;
 use crate::base::time::{Minute, Time};
 use crate::record::{Evidence, Log, Source};
 use crate::risk::Seen;
+use crate::stage::activity::Deeds;
 use crate::stage::{Delta, Sighting, Target};
 
 use super::guard::{Guard, Panics, Quarantine};
@@ -61,6 +62,8 @@ pub(super) struct Output {
     /// By item, ascending; with the minute that it counts in.
     pub(super) evidence: Vec<(usize, Minute, Evidence)>,
     pub(super) deltas: Vec<Delta>,
+    /// What entities did.
+    pub(super) deeds: Deeds,
     /// Rows by the minute that they count in, run by run.
     pub(super) minutes: Vec<(Minute, u64)>,
     /// Who served whom.
@@ -112,6 +115,7 @@ impl Output {
             documents: Vec::new(),
             evidence: Vec::new(),
             deltas: Vec::new(),
+            deeds: Deeds::default(),
             minutes: Vec::new(),
             sightings: Vec::new(),
             targets: Vec::new(),
@@ -137,6 +141,7 @@ impl Output {
         self.documents.clear();
         self.evidence.clear();
         self.deltas.clear();
+        self.deeds.clear();
         self.minutes.clear();
         self.sightings.clear();
         self.targets.clear();

@@ -69,7 +69,11 @@ impl Core {
     pub fn dropped(&self) -> u64 {
         let of = |plan: &StagePlan| plan.close.as_ref().map_or(0, |(close, _)| close.dropped());
         let stages: u64 = self.stages.iter().map(of).sum();
-        self.windows.dropped() + self.ledger.dropped() + self.grounds.dropped() + stages
+        self.windows.dropped()
+            + self.activity.dropped()
+            + self.ledger.dropped()
+            + self.grounds.dropped()
+            + stages
     }
 
     /// The name of the stage at a place in the table.

@@ -11,7 +11,8 @@ use crate::record::schema::{ColumnId, ORIG_H, RESP_H, UID, conn, files, http};
 use crate::record::{Batch, Entity, Inside, Log, Parties, Scope, Sides, Source};
 use crate::risk::Noticed;
 use crate::stage::{
-    Deltas, Fold, Input, Output as StageOutput, RecordStage, sighting_columns, sightings, targets,
+    Deltas, Fold, Input, Output as StageOutput, RecordStage, activity, sighting_columns, sightings,
+    targets,
 };
 
 use super::guard::Guard;
@@ -67,6 +68,8 @@ pub struct Worker {
     hidden: Hidden,
     stages: Vec<(usize, &'static str, Box<dyn RecordStage>, StageOutput)>,
     folds: Vec<Folding>,
+    /// What entities do, with the place of the first stage that asks for it.
+    activity: Option<(usize, activity::Fold)>,
     deltas: Deltas,
     noticed: Noticed,
     sides: Vec<Sides>,
@@ -91,6 +94,7 @@ impl Worker {
             hidden,
             stages: Vec::new(),
             folds: Vec::new(),
+            activity: None,
             deltas: Deltas::default(),
             noticed: Noticed::default(),
             sides: Vec::new(),
@@ -110,6 +114,12 @@ impl Worker {
     /// Adds the lane's half of a window stage.
     pub fn add_fold(&mut self, index: usize, name: &'static str, fold: Box<dyn Fold>) {
         self.folds.push(Folding { index, name, fold, scores: Vec::new() });
+    }
+
+    /// Watches what entities do, for the stage that stands at `index` in the stage table and those
+    /// after it.
+    pub fn watch(&mut self, index: usize) {
+        self.activity.get_or_insert_with(|| (index, activity::Fold::default()));
     }
 
     /// The columns that the worker itself reads of `log`.
@@ -172,6 +182,11 @@ impl Worker {
             out.spent.push((*index, begun.elapsed()));
         }
         out.deltas.extend(self.deltas.take());
+        if let Some((index, fold)) = &mut self.activity {
+            let begun = now();
+            fold.fold(&input, &mut out.deeds);
+            out.spent.push((*index, begun.elapsed()));
+        }
         if batch.log() != Log::OpenConn {
             sightings(&input, &mut out.sightings);
         }

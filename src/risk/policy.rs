@@ -82,6 +82,12 @@ impl Policy {
         Self { marks, ..self }
     }
 
+    /// Entities that are kept.
+    #[must_use]
+    pub const fn entities_max(&self) -> usize {
+        self.entities_max
+    }
+
     /// The longest half-life of any module, in microseconds.
     #[must_use]
     pub fn half_life_max(&self) -> i64 {

@@ -1,11 +1,11 @@
-//! `baseline`: an entity that does more than it ever did: more than is usual of it at this hour, more
-//! than the most there was, and more than its peers do now.
+//! `baseline`: an entity that does more than it ever did: more than is usual of it at this hour,
+//! more than the most there was, and more than its peers do now.
 //!
 //! A judge. Of each measure (`activity`) three things multiply: how many spreads the window lies
-//! above what was to be expected, how far it lies above the most there was, and whether it is much at
-//! all. Of measures that see the same only the strongest counts, different ones add up as chances do.
-//! A day is judged like an hour, and says more than its hours only; it also says what has risen
-//! slowly over days (`profile::drift`). Nothing is said of who does less.
+//! above what was to be expected, how far it lies above the most there was, and whether it is much
+//! at all. Of measures that see the same only the strongest counts, different ones add up as
+//! chances do. A day is judged like an hour, and says more than its hours only; it also says what
+//! has risen slowly over days (`profile::drift`). Nothing is said of who does less.
 //!
 //! Not here: what is usual, and how it is learned (`profile`).
 
@@ -66,6 +66,11 @@ const fn techniques(aspect: Aspect) -> &'static [Technique] {
 const SPREADS: (i32, i32) = (5 * BIT / 2, 5 * BIT);
 /// Above the most there was, in bits: a little more is as good as the same.
 const BEYOND: (i32, i32) = (BIT / 4, BIT * 5 / 4);
+/// Far above the most there was, and the spreads that are enough then.
+const FAR: (i32, i32) = (2 * BIT, 4 * BIT);
+const FEWER_SPREADS: (i32, i32) = (BIT, 5 * BIT / 2);
+/// The same of shares, in 1024ths.
+const BEYOND_SHARE: (i32, i32) = (32, 192);
 /// By how much a day is more than an hour.
 const DAY_BITS: i32 = 2 * BIT;
 /// What is less says nothing: many of it would add up in a risk.
@@ -100,10 +105,14 @@ impl Baseline {
             let is_excused = role == Some(Role::Scanner) && measure.aspect == Aspect::Reach;
             let (spreads, beyond) = entry.above(at);
             let is_slow = over.span == Span::Day && entry.has_drifted(at);
-            if is_excused || (spreads <= SPREADS.0 && !is_slow) {
+            if is_excused || (spreads <= FEWER_SPREADS.0 && !is_slow) {
                 continue;
             }
-            let sudden = part(ramp(spreads, SPREADS), ramp(beyond, BEYOND));
+            let far = if measure.scale == Scale::Share { BEYOND_SHARE } else { BEYOND };
+            // What is far beyond the most there was needs fewer spreads: who idles by night and
+            // works by day has a wide one.
+            let sudden = part(ramp(spreads, SPREADS), ramp(beyond, far))
+                .max(part(ramp(spreads, FEWER_SPREADS), ramp(beyond, FAR)));
             let change = if is_slow { ONE } else { sudden };
             let more = match (over.span, measure.scale) {
                 (Span::Day, Scale::Count | Scale::Bytes) => DAY_BITS,
@@ -136,8 +145,8 @@ impl Judge for Baseline {
             let score = together(&said);
             let before = entry.profile.said_today();
             // A day speaks only where no hour of it raised an alert, and says more.
-            let is_told = over.span == Span::Day
-                && (before >= self.alert || score <= u64::from(before));
+            let is_told =
+                over.span == Span::Day && (before >= self.alert || score <= u64::from(before));
             if score >= SAID_MIN && !is_told {
                 tell(over, entry, (&said, score), out);
             }
@@ -145,12 +154,7 @@ impl Judge for Baseline {
     }
 }
 
-fn tell(
-    over: &Over<'_>,
-    entry: &Entry<'_>,
-    (said, score): (&[Said], u64),
-    out: &mut Findings,
-) {
+fn tell(over: &Over<'_>, entry: &Entry<'_>, (said, score): (&[Said], u64), out: &mut Findings) {
     let mut samples: Vec<Sample> = Vec::new();
     for said in said {
         let sample = MEASURES[said.measure].sample;
@@ -198,10 +202,9 @@ fn reasons(span: Span, entry: &Entry<'_>, said: &[Said], score: u32) -> Vec<Reas
                     number(usual) / 1_000_000
                 )),
                 (false, Scale::Share) => Observed::Number(number(usual)),
-                (false, _) => Observed::Text(format!(
-                    "about {}, at most {high}",
-                    number(usual) / 1_000_000
-                )),
+                (false, _) => {
+                    Observed::Text(format!("about {}, at most {high}", number(usual) / 1_000_000))
+                }
             };
             Reason {
                 feature: measure.name,

@@ -132,6 +132,10 @@ fn names_are_unique_and_everything_is_said() {
 fn row_by_row_equals_batch_by_batch_and_twice_is_the_same() {
     for stage in TABLE {
         for log in logs(stage) {
+            if matches!(stage.build, Build::Judge(_)) {
+                // Its half of the lanes is `activity`, whose tests say the same.
+                continue;
+            }
             let text = lines(log, 600);
             let whole = scored(stage, log, &text, BATCH_ROWS_MAX);
             let deltas = folded(stage, log, &text, BATCH_ROWS_MAX);

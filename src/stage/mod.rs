@@ -1,11 +1,14 @@
 //! Floor 3: the stages, and what a stage is.
 //!
 //! A *record* stage looks at one record and nothing else; a *window* stage folds records into cells
-//! of one minute in the lanes and scores them in the entity lane once the minute is closed. Both
-//! stand in [`TABLE`], which `check`, `stages` and the tests walk. How to add one:
-//! docs/adding-a-detector.md.
+//! of one minute in the lanes and scores them in the entity lane once the minute is closed; a
+//! *judge* looks at what entities did in an hour or a day that is over ([`activity`]) beside what
+//! is usual of them ([`profile`]). All stand in [`TABLE`], which `check`, `stages` and the tests
+//! walk. How to add one: docs/adding-a-detector.md.
 
+pub mod activity;
 mod agents;
+mod baseline;
 mod bodies;
 mod context;
 mod dga;
@@ -21,6 +24,8 @@ pub mod malicious_download;
 mod names;
 mod odds;
 mod pcr;
+pub mod profile;
+mod ramp;
 mod reasons;
 mod said;
 #[cfg(test)]
@@ -28,6 +33,7 @@ mod script;
 mod sightings;
 mod targets;
 mod texts;
+mod traffic;
 
 pub use crate::base::codec::Changes;
 use crate::base::keys::{KeyDef, Settings};
@@ -37,6 +43,8 @@ use crate::feature::FeatureDef;
 use crate::model::Models;
 use crate::record::schema::ColumnId;
 use crate::record::{Entity, Log, Technique};
+
+use profile::Over;
 
 pub use context::{Context, Gaps, Role, RolePolicy, Roles};
 pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject};
@@ -52,6 +60,7 @@ pub static TABLE: &[StageDef] = &[
     link::PHISHING,
     link::MALICIOUS_URL,
     malicious_download::STAGE,
+    baseline::STAGE,
 ];
 
 /// What the program knows of a stage before it is built.
@@ -96,7 +105,7 @@ impl StageDef {
     }
 }
 
-/// The two kinds of stages.
+/// The three kinds of stages.
 #[derive(Clone, Copy, Debug)]
 pub enum Build {
     /// Scores records in their lane.
@@ -110,6 +119,8 @@ pub enum Build {
         /// How two values of one cell become one.
         combine: Combine,
     },
+    /// Judges what entities did in hours and days (`activity`, `profile`).
+    Judge(fn(&Settings) -> Box<dyn Judge>),
 }
 
 /// How two values of one cell become one: operations that commute, so that the order in which lanes
@@ -120,6 +131,13 @@ pub enum Combine {
     Max,
     /// The sum, up to 2^64 - 1.
     Sum,
+}
+
+/// A stage that judges what entities did in an hour or a day that is over, by what is usual of them
+/// and of those like them.
+pub trait Judge: Send {
+    /// Judges the windows of an hour or a day, all of them, in the order of their entities.
+    fn judge(&mut self, over: &Over<'_>, context: &Context<'_>, out: &mut Findings);
 }
 
 /// A stage that looks at records one by one: a score depends on model, configuration and row only.

@@ -22,13 +22,13 @@ fn said(alerts: &[Value], detector: &str) -> Vec<String> {
             let end = text("/ueba/window/end");
             let host = text("/ueba/entity");
             let feature = text("/ueba/reasons/0/feature");
-            format!("{host} until {} {feature}", &end[5..13])
+            format!("{host} until {} {feature}", end.get(5..13).unwrap_or_default())
         })
         .collect()
 }
 
-/// A log of what `hosts` hosts do through `days` days: `of` says of a host and an hour, counted from
-/// the first, how many connections it opens and how many bytes each of them sends.
+/// A log of what `hosts` hosts do through `days` days: `of` says of a host and an hour, counted
+/// from the first, how many connections it opens and how many bytes each of them sends.
 fn office(hosts: i64, days: i64, of: &dyn Fn(i64, i64) -> (i64, i64)) -> String {
     let mut out = String::new();
     for hour in 0..days * 24 {
@@ -83,9 +83,87 @@ fn poisoned(factor: i64) -> Option<(i64, i64)> {
     Some((day, sent((day - 1).max(14)) / 50_000_000))
 }
 
+/// docs/detection.md has this table.
 #[test]
 fn slow_poisoning_is_found_or_worth_little() {
-    for factor in [1010, 1030, 1050, 1100, 1200, 1500, 2000, 10_000] {
-        println!("{factor}: {:?}", poisoned(factor));
+    let found = [1030, 1050, 1100, 1200, 1500, 2000, 10_000].map(|factor| match poisoned(factor) {
+        Some((day, times)) => format!("{factor}: day {}, {times} times", day - 13),
+        None => format!("{factor}: not in 30 days"),
+    });
+    let expected = [
+        "1030: not in 30 days",
+        "1050: not in 30 days",
+        "1100: day 23, 7 times",
+        "1200: day 12, 6 times",
+        "1500: day 9, 17 times",
+        "2000: day 5, 8 times",
+        "10000: day 3, 10 times",
+    ];
+    assert_eq!(found, expected);
+}
+
+/// Hosts 0 to 19 are a department; all of them change their software on day 16.
+fn department(changed: &dyn Fn(i64) -> bool) -> Vec<(&'static str, String)> {
+    let mut http = String::new();
+    for hour in (0..18 * 24).filter(|hour| works(*hour)) {
+        for host in 0..24 {
+            let is_new = hour / 24 >= 16 && changed(host);
+            let agents: &[&str] = if is_new {
+                &["New/1", "New/2", "New/3", "Up/1", "Up/2", "Up/3"]
+            } else {
+                &["Old/1", "Old/2"]
+            };
+            for n in 0..40 {
+                let ts = START + hour * HOUR + n * 80 + host;
+                let agent = agents[n as usize % agents.len()];
+                let to = if is_new { n % 30 } else { n % 5 };
+                writeln!(
+                    http,
+                    "{{\"ts\":{ts},\"uid\":\"C{hour}x{host}x{n}\",\"id.orig_h\":\"10.0.0.{}\",\
+                     \"id.orig_p\":40000,\"id.resp_h\":\"198.51.100.{to}\",\"id.resp_p\":80,\
+                     \"method\":\"GET\",\"host\":\"h{to}.example.com\",\"uri\":\"/\",\
+                     \"version\":\"1.1\",\"user_agent\":\"{agent}\",\"status_code\":200}}",
+                    host + 1,
+                )
+                .unwrap();
+            }
+        }
     }
+    vec![("http.log", http)]
+}
+
+/// What `baseline` says of hosts, alert or not, by its part of the risk.
+fn risky(risk: &[Value], detector: &str) -> std::collections::BTreeSet<String> {
+    let of_detector = |it: &&Value| {
+        of(it, "/ueba/contributions")
+            .as_array()
+            .is_some_and(|all| all.iter().any(|it| of(it, "/module") == detector))
+    };
+    risk.iter().filter(of_detector).map(|it| of(it, "/ueba/entity").to_string()).collect()
+}
+
+#[test]
+fn a_department_that_changes_at_once_does_not_alert_host_by_host() {
+    let (alerts, risk) = replay(&department(&|host| host < 20), &[]);
+    assert_eq!(said(&alerts, "baseline"), Vec::<String>::new());
+    assert_eq!(risky(&risk, "baseline").len(), 0, "{:?}", risky(&risk, "baseline"));
+    // One of them alone is another matter.
+    let (_, risk) = replay(&department(&|host| host == 3), &[]);
+    assert_eq!(risky(&risk, "baseline").into_iter().collect::<Vec<_>>(), ["\"host:10.0.0.4\""]);
+}
+
+#[test]
+fn a_night_is_odd_for_who_works_by_day() {
+    let log = |is_odd: bool| {
+        office(6, 16, &|host, hour| {
+            let night = is_odd && host == 2 && hour / 24 == 15 && (0..5).contains(&(hour % 24));
+            if works(hour) || night { (30, 1_000) } else { (1, 500) }
+        })
+    };
+    let (alerts, _) = replay(&[("conn.log", log(true))], &[]);
+    // The fourth odd hour, and the fifth.
+    let nights = ["04", "05"].map(|hour| format!("host:10.0.0.3 until 12-05T{hour} odd_hours"));
+    assert_eq!(said(&alerts, "baseline"), nights);
+    let (alerts, _) = replay(&[("conn.log", log(false))], &[]);
+    assert_eq!(said(&alerts, "baseline"), Vec::<String>::new());
 }

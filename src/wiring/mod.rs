@@ -4,6 +4,8 @@
 
 mod again;
 #[cfg(test)]
+mod behaviour;
+#[cfg(test)]
 mod campaign;
 pub mod dlq;
 #[cfg(test)]
@@ -12,11 +14,13 @@ pub mod explain;
 pub mod kept;
 pub mod live;
 pub mod models;
+pub mod profile;
 pub mod retrace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::api::Question;
 use crate::base::address::Networks;
 use crate::base::hash;
 use crate::base::score::{Points, Ppm};
@@ -30,7 +34,7 @@ use crate::record::{Inside, Lane, Log, Scope};
 use crate::replay::{LaneFeeds, Planned};
 use crate::risk::{Marks, Module, Policy};
 use crate::stage::{Build, StageDef, TABLE};
-use crate::state::Owner;
+use crate::state::{CannotOpen, Owner, Reader};
 use crate::zeek::{self, Settings};
 
 use models::is_on;
@@ -118,6 +122,7 @@ pub fn worker(plan: &Plan, log: Log) -> Worker {
             Build::Window { fold, .. } => {
                 worker.add_fold(index, stage.name, fold(&settings.settings, &plan.models));
             }
+            Build::Judge(_) => worker.watch(index),
         }
     }
     worker
@@ -174,6 +179,25 @@ fn stage_fingerprint(plan: &Plan, def: &StageDef, of: &config::StagePlan) -> [u8
     hash::digest(&[plan.stage_text(of).as_bytes(), models.as_bytes()])
 }
 
+/// The answer of a daemon to who asks, as a document; nothing where it knows nothing.
+///
+/// # Errors
+/// When its state cannot be read.
+pub fn answer(
+    plan: &Plan,
+    reader: &Reader,
+    question: &Question,
+) -> Result<Option<Vec<u8>>, CannotOpen> {
+    match question {
+        Question::Why(id) => explain::answer(plan, reader, id),
+        Question::Profile(text) => match profile::meant(plan, text) {
+            Some(entity) => profile::by_reader(plan, reader, Some(&entity)),
+            None => Ok(None),
+        },
+        Question::Profiles => profile::by_reader(plan, reader, None),
+    }
+}
+
 /// The entity lane.
 #[must_use]
 pub fn core(plan: &Plan) -> Core {
@@ -197,6 +221,10 @@ pub fn core(plan: &Plan) -> Core {
             Build::Window { close, combine, .. } if is_on(plan, def, of) => {
                 Some((close(&of.settings, &plan.models), combine))
             }
+            _ => None,
+        },
+        judge: match def.build {
+            Build::Judge(build) if is_on(plan, def, of) => Some(build(&of.settings)),
             _ => None,
         },
     };

@@ -1,7 +1,5 @@
 //! In the lanes: what the records of a batch add to the hours of their entities.
 
-use smallvec::SmallVec;
-
 use crate::base::address::Addr;
 use crate::base::distinct::Distinct;
 use crate::base::lookup::Places;
@@ -23,10 +21,55 @@ pub struct Deed {
     /// Whose it is.
     pub entity: Entity,
     pub(super) sums: [u64; SUMS],
-    /// Bits of sets.
-    pub(super) marks: SmallVec<[(u8, u16); 8]>,
-    /// Records that may stand for the hour.
-    pub(super) samples: SmallVec<[(Sample, CellRow); 1]>,
+    /// How many bits of sets are its, and how many records that may stand for the hour.
+    marks: usize,
+    samples: usize,
+}
+
+/// What records of some batches add to hours.
+#[derive(Debug, Default)]
+pub struct Deeds {
+    deeds: Vec<Deed>,
+    marks: Vec<(u8, u16)>,
+    samples: Vec<(Sample, CellRow)>,
+}
+
+impl Deeds {
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.deeds.clear();
+        self.marks.clear();
+        self.samples.clear();
+    }
+
+    /// Takes them out one by one: with bits of sets, and records that may stand for the hour.
+    pub fn take(
+        &mut self,
+        mut each: impl FnMut(&Deed, &[(u8, u16)], &mut dyn Iterator<Item = (Sample, CellRow)>),
+    ) {
+        let Self { deeds, marks, samples } = self;
+        let (mut marks, mut samples) = (marks.drain(..), samples.drain(..));
+        for deed in deeds.drain(..) {
+            let own = marks.as_slice().get(..deed.marks).unwrap_or_default();
+            let mut rows = samples.by_ref().take(deed.samples);
+            each(&deed, own, &mut rows);
+            // Whoever left some of them must not shift those of others.
+            rows.for_each(drop);
+            marks.by_ref().take(deed.marks).for_each(drop);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Deed {
+    /// Connections that an entity opened to whoever has these bits.
+    pub(crate) fn made(minute: Minute, entity: Entity, peers: &[u16]) -> Deeds {
+        let mut sums = [0; SUMS];
+        sums[sum::OPENED] = peers.len() as u64;
+        let marks = peers.iter().map(|bit| (set::PEERS as u8, *bit)).collect();
+        let deed = Self { minute, entity, sums, marks: peers.len(), samples: 0 };
+        Deeds { deeds: vec![deed], marks, samples: Vec::new() }
+    }
 }
 
 /// The columns that are looked at, by log.
@@ -71,7 +114,7 @@ pub struct Fold {
 
 impl Fold {
     /// Adds what the rows of a batch say.
-    pub fn fold(&mut self, input: &Input<'_>, out: &mut Vec<Deed>) {
+    pub fn fold(&mut self, input: &Input<'_>, out: &mut Deeds) {
         self.slots.clear();
         self.places.clear();
         self.marks.clear();
@@ -92,18 +135,20 @@ impl Fold {
             let end = marks.partition_point(|(of, ..)| *of as usize <= at);
             let (own, rest) = marks.split_at(end);
             marks = rest;
-            let best = Sample::ALL.into_iter().zip(slot.best);
-            let sample = |(sample, best): (Sample, Option<(u64, u32)>)| {
-                let (weight, row) = best?;
+            let before = out.samples.len();
+            for (sample, best) in Sample::ALL.into_iter().zip(slot.best) {
+                let Some((weight, row)) = best else { continue };
                 let row = row as usize;
-                Some((sample, CellRow::new(input, row, weight, ended(input, row))))
-            };
-            out.push(Deed {
+                let found = CellRow::new(input, row, weight, ended(input, row));
+                out.samples.push((sample, found));
+            }
+            out.marks.extend(own.iter().map(|(_, set, bit)| (*set, *bit)));
+            out.deeds.push(Deed {
                 minute: slot.minute,
                 entity: slot.key.1.clone(),
                 sums: slot.sums,
-                marks: own.iter().map(|(_, set, bit)| (*set, *bit)).collect(),
-                samples: best.filter_map(sample).collect(),
+                marks: own.len(),
+                samples: out.samples.len() - before,
             });
         }
     }

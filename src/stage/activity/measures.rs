@@ -89,8 +89,7 @@ const COUNT: Measure = Measure {
 };
 const BYTES: Measure =
     Measure { scale: Scale::Bytes, spread_min: bits(1), sample: Sample::Sent, ..COUNT };
-const SHARE: Measure =
-    Measure { scale: Scale::Share, spread_min: 64, shared_max: 1024, ..COUNT };
+const SHARE: Measure = Measure { scale: Scale::Share, spread_min: 64, shared_max: 1024, ..COUNT };
 const BYTES_OF: &[ColumnId] = &[conn::ORIG_BYTES, conn::RESP_BYTES];
 const TO: &[ColumnId] = &[RESP_H];
 

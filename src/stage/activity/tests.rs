@@ -14,21 +14,29 @@ use crate::record::{Entity, Log};
 const HOUR: i64 = 60;
 
 /// The windows of some records, which come in these batches.
-fn windows(records: &[(Log, String)], rows_max: usize, back: bool) -> BTreeMap<(i64, Entity), Window> {
-    let mut deeds = Vec::new();
+fn windows(
+    records: &[(Log, String)],
+    rows_max: usize,
+    back: bool,
+) -> BTreeMap<(i64, Entity), Window> {
+    let mut found: Vec<Deeds> = Vec::new();
     for (log, text) in records {
         let mut fold = Fold::default();
         for batch in batches(*log, text, rows_max) {
+            let mut deeds = Deeds::default();
             fold.fold(&Place::new(&batch).input(&batch), &mut deeds);
+            found.push(deeds);
         }
     }
     if back {
-        deeds.reverse();
+        found.reverse();
     }
     let mut all: BTreeMap<(i64, Entity), Window> = BTreeMap::new();
-    for deed in deeds {
-        let key = (deed.minute.0.div_euclid(HOUR), deed.entity.clone());
-        all.entry(key).or_default().add(deed);
+    for mut deeds in found {
+        deeds.take(|deed, marks, samples| {
+            let key = (deed.minute.0.div_euclid(HOUR), deed.entity.clone());
+            all.entry(key).or_default().add(deed, marks, samples);
+        });
     }
     all
 }
@@ -98,7 +106,10 @@ fn connections_count_for_both_of_their_ends() {
          received_other 4991",
     );
     // To everybody is to nobody.
-    check_conn(&[("10.0.0.5", "224.0.0.251", 5353, ""), ("10.0.0.5", "255.255.255.255", 67, "")], "");
+    check_conn(
+        &[("10.0.0.5", "224.0.0.251", 5353, ""), ("10.0.0.5", "255.255.255.255", 67, "")],
+        "",
+    );
 }
 
 #[test]
@@ -107,9 +118,8 @@ fn a_share_of_few_is_little() {
         &[("10.0.0.5", "10.0.0.7", 445, REFUSED)],
         "connections 1, peers 1, internal_peers 1, ports 1, new_peers 1, failed_share .110, failures 1",
     );
-    let many: Vec<String> = (0..200)
-        .map(|n| conn(n, "10.0.0.5", &format!("10.0.1.{n}"), 445, REFUSED))
-        .collect();
+    let many: Vec<String> =
+        (0..200).map(|n| conn(n, "10.0.0.5", &format!("10.0.1.{n}"), 445, REFUSED)).collect();
     check(
         Log::Conn,
         &many.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -120,27 +130,38 @@ fn a_share_of_few_is_little() {
 
 #[test]
 fn names_programs_and_files_are_counted() {
-    let of = |rest: &str| format!("{{\"ts\":1700000000,\"uid\":\"C1\",\"id.orig_h\":\"10.0.0.5\",\"id.resp_h\":\"10.0.0.1\",{rest}}}");
-    let dns = [of("\"query\":\"a.com\",\"rcode\":0"), of("\"query\":\"b.com\",\"rcode\":3"), of("\"query\":\"b.com\"")];
+    let of = |rest: &str| {
+        format!(
+            "{{\"ts\":1700000000,\"uid\":\"C1\",\"id.orig_h\":\"10.0.0.5\",\"id.resp_h\":\"10.0.0.1\",{rest}}}"
+        )
+    };
+    let dns = [
+        of("\"query\":\"a.com\",\"rcode\":0"),
+        of("\"query\":\"b.com\",\"rcode\":3"),
+        of("\"query\":\"b.com\""),
+    ];
     check(
         Log::Dns,
         &dns.each_ref().map(String::as_str),
         "dns_names 2, dns_queries 3, nxdomain_share .090",
     );
-    let http = [of("\"user_agent\":\"x/1\""), of("\"user_agent\":\"y/2\""), of("\"method\":\"GET\"")];
+    let http =
+        [of("\"user_agent\":\"x/1\""), of("\"user_agent\":\"y/2\""), of("\"method\":\"GET\"")];
     check(
         Log::Http,
         &http.each_ref().map(String::as_str),
         "user_agents 2, new_user_agents 2, http_requests 3",
     );
-    let files = [of("\"fuid\":\"F1\""), of("\"fuid\":\"F2\",\"is_orig\":true"), of("\"fuid\":\"F3\",\"is_orig\":false")];
+    let files = [
+        of("\"fuid\":\"F1\""),
+        of("\"fuid\":\"F2\",\"is_orig\":true"),
+        of("\"fuid\":\"F3\",\"is_orig\":false"),
+    ];
     check(Log::Files, &files.each_ref().map(String::as_str), "downloads 2");
     let user = of("\"username\":\"CORP\\\\Eve\",\"user_agent\":\"x/1\"");
     let all = windows(&[(Log::Http, user + "\n")], 1, false);
-    let entities: Vec<String> = all
-        .iter()
-        .map(|((_, entity), window)| format!("{entity:?}: {}", said(window)))
-        .collect();
+    let entities: Vec<String> =
+        all.iter().map(|((_, entity), window)| format!("{entity:?}: {}", said(window))).collect();
     assert_eq!(entities.len(), 1, "a name in a log is not a user's who is outside: {entities:?}");
 }
 
@@ -172,7 +193,8 @@ fn every_sample_is_found_again() {
 fn records() -> impl Strategy<Value = Vec<(Log, String)>> {
     let one = (0..3_u8, 0..4_u8, 0..3_i64, 0..6_u16, any::<u32>(), 0..4_usize);
     proptest::collection::vec(one, 0..60).prop_map(|all| {
-        let mut texts = [Log::Conn, Log::Dns, Log::Http, Log::Files].map(|log| (log, String::new()));
+        let mut texts =
+            [Log::Conn, Log::Dns, Log::Http, Log::Files].map(|log| (log, String::new()));
         for (n, (orig, resp, hour, port, bytes, log)) in all.into_iter().enumerate() {
             texts[log].1 += &format!(
                 "{{\"ts\":{},\"uid\":\"C{n}\",\"id.orig_h\":\"10.0.0.{orig}\",\
@@ -193,9 +215,12 @@ proptest! {
     #[test]
     fn windows_do_not_depend_on_batches_or_order(records in records(), rows_max in 1..20_usize) {
         let all = windows(&records, BATCH_ROWS_MAX, false);
+        let uids = |window: &Window| {
+            Sample::ALL.map(|it| window.sample(it).map(|row| row.record.uid.clone()))
+        };
         let in_order = |windows: &BTreeMap<(i64, Entity), Window>| -> Vec<String> {
-            windows.iter().map(|(key, window)| format!("{key:?} {} {:?}", said(window),
-                Sample::ALL.map(|it| window.sample(it).map(|row| row.record.uid.clone())))).collect()
+            let all = windows.iter();
+            all.map(|(key, it)| format!("{key:?} {} {:?}", said(it), uids(it))).collect()
         };
         for back in [false, true] {
             prop_assert_eq!(in_order(&windows(&records, rows_max, back)), in_order(&all));

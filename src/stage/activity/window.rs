@@ -131,16 +131,21 @@ pub struct Told<'a> {
 
 impl Window {
     /// Adds what records of a batch say.
-    pub fn add(&mut self, deed: Deed) {
+    pub fn add(
+        &mut self,
+        deed: &Deed,
+        marks: &[(u8, u16)],
+        samples: &mut dyn Iterator<Item = (Sample, CellRow)>,
+    ) {
         for (sum, more) in self.sums.iter_mut().zip(deed.sums) {
             *sum = sum.saturating_add(more);
         }
-        for (set, bit) in deed.marks {
-            if let Some(set) = self.sets.get_mut(usize::from(set)) {
-                set.mark(bit);
+        for (set, bit) in marks {
+            if let Some(set) = self.sets.get_mut(usize::from(*set)) {
+                set.mark(*bit);
             }
         }
-        deed.samples.into_iter().for_each(|(sample, row)| self.keep(sample, row));
+        samples.for_each(|(sample, row)| self.keep(sample, row));
     }
 
     /// Adds another window: an hour to its day.

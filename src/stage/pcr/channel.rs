@@ -2,20 +2,14 @@
 
 use crate::record::Technique;
 
+use super::super::traffic::PARTS;
 use super::history::Usual;
 use super::{OVER_DNS, OVER_WEB, TECHNIQUES};
 
-/// Channels that a connection is one of.
-pub(super) const PARTS: usize = 4;
 /// All of them together, as one more channel.
 pub(super) const ALL: usize = PARTS;
 /// Channels.
 pub(super) const CHANNELS: usize = PARTS + 1;
-
-pub(super) const DNS: usize = 0;
-pub(super) const TLS: usize = 1;
-pub(super) const HTTP: usize = 2;
-pub(super) const OTHER: usize = 3;
 
 /// What is known of a channel before anything is known of an entity. Logarithms are of sent by
 /// received, in 256ths of a bit.
@@ -64,18 +58,3 @@ pub(super) const TABLE: [Channel; CHANNELS] = [
     Channel { name: "other", ..ANY },
     ANY,
 ];
-
-/// The channel of a connection with this `service` and `port` of the responder.
-pub(super) fn of(service: &[u8], port: u64) -> usize {
-    let is = |name: &[u8]| service.split(|byte| *byte == b',').any(|one| one == name);
-    let is_nothing = service.is_empty();
-    if is(b"dns") || (is_nothing && port == 53) {
-        DNS
-    } else if is(b"ssl") || is(b"quic") || (is_nothing && port == 443) {
-        TLS
-    } else if is(b"http") || (is_nothing && port == 80) {
-        HTTP
-    } else {
-        OTHER
-    }
-}

@@ -3,20 +3,17 @@
 
 use crate::base::address::Addr;
 use crate::base::time::{Minute, Time};
-use crate::record::schema::{ColumnId, RESP_P, UID, conn};
-use crate::record::{Batch, Entity};
+use crate::record::Entity;
+use crate::record::schema::{RESP_P, UID, conn};
 
 use super::super::Fold;
 use super::super::input::{CellRow, Deltas, Input};
-use super::channel::{self, DNS};
+use super::super::traffic::{self, DNS};
 
 /// Other sides of one host, channel and minute that are told apart. Those that fall into one place
 /// are summed, and the one with the heaviest connection gives it its name: so a minute has a bound
 /// and no order, however many there are.
 pub(super) const PLACES: u64 = 64;
-
-/// No connection carries more than a pebibyte: counters that say so are wrong.
-const PLAUSIBLE_MAX: u64 = 1 << 50;
 
 /// What one connection is to one of its sides: whose, in which cell, and where its bytes stand.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,10 +63,12 @@ impl Fold for Bytes {
             if parties.orig.is_none() && parties.resp.is_none() {
                 continue;
             }
-            let Some((from_orig, from_resp, missed)) = bytes(input.batch, row) else { continue };
+            let Some((from_orig, from_resp, missed)) = traffic::bytes(input.batch, row) else {
+                continue;
+            };
             let service = input.batch.text(conn::SERVICE, row).unwrap_or_default();
             let port = input.batch.count(RESP_P, row).unwrap_or_default();
-            let channel = channel::of(service, port);
+            let channel = traffic::channel(service, port);
             let sides = input.sides[row];
             // Of a host that talks to itself nothing leaves.
             let resp = parties.resp.filter(|host| Some(*host) != parties.orig);
@@ -144,40 +143,4 @@ fn place(peer: Addr) -> u8 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     ((mixed >> 32) % PLACES) as u8
-}
-
-/// Bytes from originator and responder as far as they were seen, and those that were not; nothing
-/// where none were.
-///
-/// `orig_bytes` and `resp_bytes` come from sequence numbers: they hold what the sensor missed, and
-/// a reset can make gigabytes of nothing. So `missed_bytes` are taken off, from each side by its
-/// proportion, and no side has more than its packets carried where that is known.
-fn bytes(batch: &Batch, row: usize) -> Option<(u64, u64, u64)> {
-    let count = |id: ColumnId| batch.count(id, row);
-    let carried = [count(conn::ORIG_IP_BYTES), count(conn::RESP_IP_BYTES)];
-    let missed = count(conn::MISSED_BYTES).unwrap_or_default();
-    let (orig, resp) =
-        (count(conn::ORIG_BYTES).unwrap_or_default(), count(conn::RESP_BYTES).unwrap_or_default());
-    let all = u128::from(orig) + u128::from(resp);
-    let seen = |bytes: u64, carried: Option<u64>| {
-        // Nearly always nothing was missed, and a division of 128 bits is dear.
-        let lost = match missed {
-            0 => 0,
-            _ => u128::from(missed).min(all) * u128::from(bytes) / all.max(1),
-        };
-        let bytes = bytes - u64::try_from(lost).unwrap_or(bytes).min(bytes);
-        carried.map_or(bytes, |carried| bytes.min(carried))
-    };
-    let (orig, resp) = (seen(orig, carried[0]), seen(resp, carried[1]));
-    // What a wild sequence number makes missing says nothing of the sensor.
-    let missed = match carried {
-        [Some(orig), Some(resp)] => missed.min(orig.saturating_add(resp).saturating_mul(4)),
-        _ => missed,
-    };
-    let is_plausible = orig <= PLAUSIBLE_MAX && resp <= PLAUSIBLE_MAX;
-    (orig.saturating_add(resp) > 0 && is_plausible).then_some((
-        orig,
-        resp,
-        missed.min(PLAUSIBLE_MAX),
-    ))
 }

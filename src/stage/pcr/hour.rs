@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::address::Addr;
 
 use super::super::input::Cell;
-use super::channel::PARTS;
+use super::super::traffic::PARTS;
 use super::row::Row;
 
 /// Other sides that are told apart in an hour: those that got most.

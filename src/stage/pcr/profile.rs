@@ -14,8 +14,9 @@ use crate::record::{Entity, Log, Names};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::keys::alert_from;
+use super::super::traffic::{DNS, PARTS};
 use super::super::{Changes, Close, Context};
-use super::channel::{ALL, CHANNELS, DNS, PARTS, TABLE};
+use super::channel::{ALL, CHANNELS, TABLE};
 use super::history::{History, Usual};
 use super::hour::Hour;
 use super::peers::{Given, LONG_DAYS, Peers, ratio};

@@ -6,12 +6,10 @@ use crate::base::score::Ppm;
 use crate::record::schema::{ORIG_H, RESP_H, conn};
 use crate::record::{Observed, Reason};
 
+use super::super::ramp::{ONE, part, ramp};
 use super::channel::{Channel, TABLE};
 use super::history::Usual;
 use super::peers::{Given, ratio};
-
-/// Parts per million.
-const ONE: u64 = 1_000_000;
 
 /// What stands against a window.
 #[derive(Clone, Copy, Debug)]
@@ -143,23 +141,9 @@ fn weigh<'a>(of: &Channel, given: Given<'a>) -> (u64, u64, Given<'a>) {
     (part(given.sent, weight), part(given.received, weight), given)
 }
 
-/// Where `x` stands between two ends, in parts per million.
-fn ramp(x: i32, (from, to): (i32, i32)) -> u64 {
-    if x <= from {
-        return 0;
-    }
-    let share = i64::from(x - from) * ONE as i64 / i64::from((to - from).max(1));
-    share.unsigned_abs().min(ONE)
-}
-
 /// A number as a part of another, in parts per million, at most one.
 fn part_of(number: u64, all: u64) -> u64 {
     (u128::from(number.min(all)) * u128::from(ONE) / u128::from(all.max(1))) as u64
-}
-
-/// So many parts per million of a number.
-fn part(number: u64, ppm: u64) -> u64 {
-    (u128::from(number) * u128::from(ppm) / u128::from(ONE)) as u64
 }
 
 /// The producer-consumer ratio of a logarithm: (r - 1) / (r + 1).

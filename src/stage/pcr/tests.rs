@@ -17,8 +17,9 @@ use crate::stage::{
 };
 use crate::zeek::{Parser, Settings as Columns};
 
+use super::super::traffic::TLS;
 use super::STAGE;
-use super::channel::{ALL, TABLE, TLS};
+use super::channel::{ALL, TABLE};
 use super::history::History;
 
 fn settings(max: i64) -> Settings {

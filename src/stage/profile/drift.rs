@@ -67,7 +67,8 @@ mod tests {
             assert!((least..=most).contains(&days[50]), "{shift}: day {}", days[50]);
         }
         // Of 100 streams of a year in which nothing changes few say anything.
-        let false_ones = (1000..1100).filter(|seed| first(noise(*seed).take(365)).is_some()).count();
+        let false_ones =
+            (1000..1100).filter(|seed| first(noise(*seed).take(365)).is_some()).count();
         assert!(false_ones <= 6, "{false_ones}");
         // One day, however wild, is no change, nor are two.
         assert_eq!(first([100 * 256, 0, 0, 100 * 256, 0, 0, 0].into_iter()), None);

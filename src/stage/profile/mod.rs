@@ -3,11 +3,12 @@
 //!
 //! A profile has, for each measure, centre, spread and the most there was of its hours and of its
 //! days ([`Usual`]), the hours of the week at which it works ([`Week`]), whom it ever spoke to, and
-//! slow changes (`drift`). A crowd has the same of many, and its season ([`Crowds`]). While a history
-//! is short the crowd's is mixed in, and whoever judges by it is sure by degrees ([`certainty`]).
+//! slow changes (`drift`). A crowd has the same of many, and its season ([`Crowds`]). While a
+//! history is short the crowd's is mixed in, and whoever judges by it is sure by degrees
+//! ([`certainty`]).
 //!
-//! Learning has bounds, so that an attacker cannot teach what is usual: a window moves a centre by a
-//! fraction of its spread (`usual`), and of those in which something was found one in eight is
+//! Learning has bounds, so that an attacker cannot teach what is usual: a window moves a centre by
+//! a fraction of its spread (`usual`), and of those in which something was found one in eight is
 //! learned. What is learned of a day lags behind by weeks, so that slow changes show (`drift`).
 //!
 //! Not here: what is measured (`activity`), what is a finding (the stages), when a window ends
@@ -47,6 +48,8 @@ const LEARNED_ONE_IN: u8 = 8;
 const KNOWN_DAYS: i64 = 30;
 /// Hours in which an entity was heard until it is no stranger.
 const HEARD_MIN: u16 = 3;
+/// From when on an hour is odd.
+const ODD_MIN: i16 = 768;
 /// How busy an hour has to be to be one at which it works: half of what is usual, and ten
 /// connections or requests.
 const WORK_BELOW: i16 = BIT as i16;
@@ -110,9 +113,8 @@ pub struct Outcome<'a> {
 /// its first day everything is new.
 #[must_use]
 pub fn certainty(days: u16) -> u64 {
-    const BY_DAY: [u64; 10] = [
-        0, 300_000, 500_000, 650_000, 750_000, 800_000, 850_000, 900_000, 950_000, 1_000_000,
-    ];
+    const BY_DAY: [u64; 10] =
+        [0, 300_000, 500_000, 650_000, 750_000, 800_000, 850_000, 900_000, 950_000, 1_000_000];
     BY_DAY.get(usize::from(days)).copied().unwrap_or(1_000_000)
 }
 
@@ -174,12 +176,13 @@ impl Profile {
         self.heard = self.heard.saturating_add(1);
         let (peers, agents) = (united(&self.peers), united(&self.agents));
         let told = |odd| Told { peers: &peers, agents: &agents, odd };
-        let mut row = window.measure(told(self.odd));
-        if self.works(&row) && self.week.odd(hour) >= 768 {
-            self.odd = (self.odd + 256).min(1024);
-            row = window.measure(told(self.odd));
+        let row = window.measure(told(0));
+        if !self.works(&row) || self.week.odd(hour) < ODD_MIN {
+            return row;
         }
-        row
+        // The fourth odd hour of a day is as odd as it gets.
+        self.odd = (self.odd + 256).min(1024);
+        window.measure(told(self.odd))
     }
 
     /// A day of it is over: its measures.
@@ -275,7 +278,8 @@ impl Learned {
         self.usual.resize(WIDTH, Usual::default());
         for (at, usual) in self.usual.iter_mut().enumerate() {
             if outcome.known.has(at) {
-                let value = usual::short(i32::from(outcome.row[at]) - i32::from(outcome.season[at]));
+                let value =
+                    usual::short(i32::from(outcome.row[at]) - i32::from(outcome.season[at]));
                 let pace = Pace { slowest, spread_min: MEASURES[at].spread_min };
                 usual.learn((value, self.last.get(at).copied()), self.count, pace);
                 usual.high = usual.high.max(outcome.row[at]);

@@ -172,7 +172,8 @@ mod tests {
     #[test]
     fn a_new_entity_is_as_the_others_until_it_is_known() {
         let prior = Prior { centre: 2000, within: 300, between: 400 };
-        let own = |n: u16| Usual { centre: 1000, spread: 100, high: 0 }.expected(n, Some(&prior), 64);
+        let own =
+            |n: u16| Usual { centre: 1000, spread: 100, high: 0 }.expected(n, Some(&prior), 64);
         assert_eq!(own(0), Expected { centre: 2000, spread: 500 });
         assert_eq!(own(8).centre, 1500);
         assert!(own(1000).centre < 1010 && own(1000).spread < 110, "{:?}", own(1000));

@@ -13,14 +13,18 @@ pub struct Week {
     worked: Vec<u8>,
     /// Days that are in it: from Monday to Friday, and of weekends.
     days: [u8; 2],
+    /// Hours of the day that is not over, a bit for each.
+    today: u32,
 }
 
+/// Days of a kind that say what is usual of it.
+const KIND_MIN: u8 = 3;
 /// The most that is counted: then all is halved, so that what was long ago counts less.
 const MOST: u8 = 15;
 
 impl Default for Week {
     fn default() -> Self {
-        Self { worked: vec![0; HOURS / 2], days: [0; 2] }
+        Self { worked: vec![0; HOURS / 2], days: [0; 2], today: 0 }
     }
 }
 
@@ -47,9 +51,23 @@ impl Week {
         byte >> (of_week % 2 * 4) & 0xf
     }
 
-    /// The entity worked in this hour.
+    /// The entity worked in this hour. What it does today says nothing of what it does otherwise.
     pub fn work(&mut self, hour: i64) {
-        let of_week = hour_of_week(hour);
+        self.today |= 1 << (hour_of_week(hour) % 24);
+    }
+
+    /// A day on which it was heard is over.
+    pub fn end_day(&mut self, day: i64) {
+        let first = hour_of_week(day * 24);
+        let today = std::mem::take(&mut self.today);
+        for of_day in (0..24).filter(|of_day| today >> of_day & 1 == 1) {
+            self.count(first + of_day);
+        }
+        let days = &mut self.days[kind(first)];
+        *days = days.saturating_add(1);
+    }
+
+    fn count(&mut self, of_week: usize) {
         if self.get(of_week) == MOST {
             self.worked.iter_mut().for_each(|byte| *byte = *byte >> 1 & 0x77);
             self.days = self.days.map(|days| days.div_ceil(2));
@@ -57,12 +75,6 @@ impl Week {
         if let Some(byte) = self.worked.get_mut(of_week / 2) {
             *byte += 1 << (of_week % 2 * 4);
         }
-    }
-
-    /// A day on which it was heard is over.
-    pub fn end_day(&mut self, day: i64) {
-        let days = &mut self.days[kind(hour_of_week(day * 24))];
-        *days = days.saturating_add(1);
     }
 
     /// How far it is unlike the entity to work in this hour, of which 1024 is the most: by the same
@@ -75,12 +87,11 @@ impl Week {
         if self.days[0].saturating_add(self.days[1]) < DAYS_MIN {
             return 0;
         }
-        // Of a kind of day that was never seen the other has to do.
+        // Where few days of a kind were seen, all days have to do.
         let (first, days, seen) = match (kind, seen) {
-            (0, 1..) => (0, 5, seen),
-            (1, 1..) => (5, 2, seen),
-            (0, 0) => (5, 2, self.days[1]),
-            _ => (0, 5, self.days[0]),
+            (0, KIND_MIN..) => (0, 5, seen),
+            (1, KIND_MIN..) => (5, 2, seen),
+            _ => (0, 7, self.days[0].saturating_add(self.days[1])),
         };
         let of_day = of_week % 24;
         let worked = |of_day: usize| -> u32 {
@@ -88,10 +99,11 @@ impl Week {
         };
         let near = [of_day, (of_day + 1) % 24, (of_day + 23) % 24];
         let on_days = near.into_iter().map(worked).max().unwrap_or_default();
-        // What is done once a week is done on each of these days.
+        // What is done once a week, and not for the first time, is as good as done each day.
         let weekly = [of_week, (of_week + 1) % HOURS, (of_week + HOURS - 1) % HOURS];
         let on_this = weekly.into_iter().map(|hour| u32::from(self.get(hour))).max();
-        let most = on_days.max(on_this.unwrap_or_default() * days as u32);
+        let on_this = on_this.filter(|count| *count > 1).unwrap_or_default();
+        let most = on_days.max(on_this * days as u32);
         let share = (most * 1024 / u32::from(seen.max(1))).min(1024);
         1024 - share as i16
     }
@@ -115,7 +127,11 @@ mod tests {
         let odd = |day: i64, hour: i64| week.odd(monday + (35 + day) * 24 + hour);
         assert_eq!((odd(0, 10), odd(3, 8), odd(4, 17)), (0, 0, 0));
         assert_eq!((odd(0, 3), odd(2, 22)), (1024, 1024));
-        assert_eq!((odd(5, 3), odd(5, 10)), (1024, 0), "a weekend is as other days, until one is seen");
+        assert_eq!(
+            (odd(5, 3), odd(5, 10)),
+            (1024, 0),
+            "a weekend is as other days, until some are seen"
+        );
     }
 
     #[test]
