@@ -10,7 +10,8 @@
 #   make services              a Kafka broker and an Elasticsearch node on loopback; services-down
 #                              stops them
 #   make bench                 the tables of docs/benchmarks.md
-#   make evaluate              what is found in logs of which the truth is known
+#   make evaluate              what is found in logs of which the truth is known, and, where
+#                              DATA=../shared/data is, in days made of real sessions
 #   make train DETECTOR=dga    train a model anew, from DATA=../shared/data, into onnx/
 #                              (training/README.md)
 #   make compare DETECTOR=dga  the table of other kinds of models in training/README.md
@@ -169,6 +170,11 @@ bench-small: need onnxruntime
 # Ends with an error where anything is missed, or found that is not there.
 evaluate: need onnxruntime
 	$(CARGO) bench --quiet --locked --bench evaluate
+	@if [ -d "$(DATA)/zeek" ]; then \
+	  $(CARGO) bench --quiet --locked --bench evaluate -- days --data "$(abspath $(DATA))" --write; \
+	else \
+	  echo "$(DATA)/zeek is not there, so no days are made: make evaluate DATA=DIR"; \
+	fi
 
 # Finished folds are kept below target/training and are not trained again.
 TRAIN = cd training && PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \

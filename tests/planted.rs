@@ -1,10 +1,12 @@
 //! The planted logs: that each is judged right, that the judge says so of nothing else, and the laws of
 //! how they are made. What they are: `evaluation`.
 
+mod days;
 mod evaluation;
 mod judging;
 mod language;
 mod laws;
+mod weeks;
 
 use std::path::Path;
 

@@ -5,11 +5,11 @@
 use super::scenario::Range;
 
 /// A stream of random numbers (SplitMix64).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The stream of these words.
-    pub(super) fn new(words: &[&str]) -> Self {
+    pub(crate) fn new(words: &[&str]) -> Self {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for word in words {
             for &byte in word.as_bytes().iter().chain(&[0]) {
@@ -19,7 +19,7 @@ impl Dice {
         Self(hash)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,11 +28,11 @@ impl Dice {
     }
 
     /// From 0 to `end`, without `end`.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    pub(super) fn percent(&mut self, percent: u64) -> bool {
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
@@ -42,6 +42,18 @@ impl Dice {
         let (low, end) = (log(range.low + 1), log(range.high + 2));
         let drawn = unlog(low + self.below(end - low)) - 1;
         drawn.clamp(range.low, range.high)
+    }
+
+    /// Normal, of mean 0 and a standard deviation of 65536: the sum of twelve even ones.
+    pub(crate) fn normal(&mut self) -> i64 {
+        (0..12).map(|_| self.below(1 << 16) as i64 - (1 << 15)).sum()
+    }
+
+    /// A factor in 65536ths, log-normal about 1, with a standard deviation of so many 65536ths of a
+    /// doubling.
+    pub(crate) fn factor(&mut self, spread: i64) -> u64 {
+        let bits = (16 << 16) + (self.normal() * spread >> 16).clamp(-(8 << 16), 8 << 16);
+        unlog(bits.unsigned_abs())
     }
 }
 

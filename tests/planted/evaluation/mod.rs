@@ -21,10 +21,11 @@ use std::thread;
 
 use serde_json::Value;
 
+pub(crate) use dice::Dice;
 pub(crate) use expand::{Crime, expand};
 pub(crate) use judge::{Found, found, judge};
 pub(crate) use language::parse;
-pub(crate) use scenario::{Expected, Scenario};
+pub(crate) use scenario::{DAY, DAY_0, Expected, HOUR, MINUTE, SECOND, Scenario};
 pub(crate) use table::table;
 
 /// Replays at a time.
