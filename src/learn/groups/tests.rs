@@ -142,7 +142,7 @@ fn small_and_equal_tables_are_groups() {
 #[test]
 fn rows_of_another_width_are_looked_at_as_far_as_they_go() {
     let groups = check(&around(&THREE, 90, 1), SETTINGS, None);
-    let _ = (groups.nearest(&[]), groups.nearest(&[1; 9]), groups.parts(0, &[1]));
+    drop((groups.nearest(&[]), groups.nearest(&[1; 9]), groups.parts(0, &[1])));
     assert_eq!(groups.distance(0, &[1, 2, 3, 4]), groups.distance(0, &[1, 2, 3]));
 }
 
@@ -235,8 +235,8 @@ proptest! {
             let (place, distance) = groups.nearest(&row);
             prop_assert!(distance <= DISTANCE_MAX.into());
             prop_assert_eq!(groups.parts(place, &row).iter().sum::<i64>(), distance as i64);
-            let _ = (groups.stand(place, &row).beyond(), groups.centre(place));
-            let _ = Groups::fit(&around(&THREE, 30, 2), SETTINGS, 1, Some(&groups));
+            drop((groups.stand(place, &row).beyond(), groups.centre(place)));
+            drop(Groups::fit(&around(&THREE, 30, 2), SETTINGS, 1, Some(&groups)));
         }
     }
 }
@@ -246,7 +246,9 @@ proptest! {
 fn many_rows_are_drawn_from() {
     let many = around(&[[0, 0, 0]], ROWS_SOUGHT + 100, 1);
     let mut other = Table::new(3);
-    (0..many.len()).rev().for_each(|row| _ = other.push(many.row(row)));
+    for row in (0..many.len()).rev() {
+        other.push(many.row(row));
+    }
     let settings = Settings { k_min: 4, k_max: 4, ..SETTINGS };
     let groups = Groups::fit(&many, settings, 1, None);
     assert_eq!(groups.all().iter().map(|group| group.size as usize).sum::<usize>(), many.len());
