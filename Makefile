@@ -15,6 +15,7 @@
 #   make train DETECTOR=dga    train a model anew, from DATA=../shared/data, into onnx/
 #                              (training/README.md)
 #   make compare DETECTOR=dga  the table of other kinds of models in training/README.md
+#   make compare-groups        peer groups against scikit-learn's k-means (docs/unsupervised.md)
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 #   make fuzz-long MINUTES=60  every fuzz target for that time, and a line each in docs/fuzzing.md;
 #                              JOBS=2 runs two at once, FUZZ_TARGETS="gz state" only these
@@ -35,7 +36,7 @@ VENV := $(TARGET)/tools/python
 TRAINING := $(TARGET)/tools/training
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate train compare trainable clean need
+.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate train compare compare-groups trainable clean need
 
 all: build
 
@@ -198,6 +199,10 @@ compare: build $(TRAINING)/complete trainable
 
 TRAIN_FROM = --data "$(abspath $(DATA))" --binary "$(abspath $(BINARY))" \
   --work "$(abspath $(TARGET))/training/$(DETECTOR)"
+
+# Ends with an error where inertia is beyond a hundredth of scikit-learn's.
+compare-groups: need $(TRAINING)/complete
+	export OMP_NUM_THREADS=1 && $(TRAIN) groups.compare --bench "$(CARGO) bench --quiet --locked --bench unsupervised --"
 
 trainable:
 	@[ -n "$(TRAINER.$(DETECTOR))" ] || { \

@@ -165,3 +165,13 @@ pub const CRITICALITY_LINES_MAX: usize = 1_000_000;
 
 /// Patterns of names among them: every entity without a line of its own is held against each once.
 pub const CRITICALITY_PATTERNS_MAX: usize = 1000;
+
+/// Rows of one table that something is learned of: every entity of a very large network once, in
+/// 48 MiB at the width of today's windows.
+pub const TABLE_ROWS_MAX: usize = 1 << 20;
+
+/// Columns of such a table: windows have some 24.
+pub const TABLE_WIDTH_MAX: usize = 256;
+
+/// Peer groups: more than anybody can keep apart, and each row is held against each.
+pub const GROUPS_MAX: usize = 64;
