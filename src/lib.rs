@@ -10,6 +10,7 @@ pub mod document;
 pub mod engine;
 pub mod explain;
 pub mod feature;
+pub mod learn;
 pub mod model;
 pub mod read;
 pub mod record;

@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("base", 0),
     ("feature", 1),
     ("record", 1),
+    ("learn", 2),
     ("model", 2),
     ("zeek", 2),
     ("stage", 3),

@@ -165,3 +165,16 @@ pub const CRITICALITY_LINES_MAX: usize = 1_000_000;
 
 /// Patterns of names among them: every entity without a line of its own is held against each once.
 pub const CRITICALITY_PATTERNS_MAX: usize = 1000;
+
+/// Rows of one table that something is learned of: every entity of a very large network once, in
+/// 48 MiB at the width of today's windows.
+pub const TABLE_ROWS_MAX: usize = 1 << 20;
+
+/// Columns of such a table: windows have some 24.
+pub const TABLE_WIDTH_MAX: usize = 256;
+
+/// Trees of a forest: ten times as many as change anything.
+pub const TREES_MAX: usize = 1000;
+
+/// Rows that a tree of a forest is grown from: more make it slower, not better.
+pub const TREE_SAMPLE_MAX: usize = 4096;

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod limits;
 pub mod log2;
 pub mod lookup;
+pub mod random;
 pub mod recent;
 pub mod score;
 pub mod time;

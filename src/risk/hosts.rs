@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::address::Addr;
 use crate::base::codec::{Changes, Damaged, decode, encode};
+use crate::base::random::mix;
 use crate::base::time::Minute;
 
 /// Registers, 2^10 of them: one byte each.
@@ -63,13 +64,6 @@ fn place(addr: Addr) -> (u16, u8) {
     let hash = mix(mix(high ^ 0x9e37_79b9_7f4a_7c15) ^ low);
     let rest = hash << INDEX_BITS | 1 << (INDEX_BITS - 1);
     ((hash >> (64 - INDEX_BITS)) as u16, rest.leading_zeros() as u8 + 1)
-}
-
-/// Mixes every bit into every other (the finalizer of SplitMix64).
-const fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ bits >> 31
 }
 
 /// The registers of each hour that may still count.
