@@ -16,6 +16,8 @@
 #                              (training/README.md)
 #   make compare DETECTOR=dga  the table of other kinds of models in training/README.md
 #   make compare-groups        peer groups against scikit-learn's k-means (docs/unsupervised.md)
+#   make compare-forest        the isolation forest beside others (docs/unsupervised.md);
+#                              COMPARED=--kinds beside other ways to grow one
 #   make fuzz SECONDS=60       every fuzz target for a share of that time
 #   make fuzz-long MINUTES=60  every fuzz target for that time, and a line each in docs/fuzzing.md;
 #                              JOBS=2 runs two at once, FUZZ_TARGETS="gz state" only these
@@ -36,7 +38,7 @@ VENV := $(TARGET)/tools/python
 TRAINING := $(TARGET)/tools/training
 RESULTS := events.ndjson alerts.ndjson risk.ndjson dead-letter.ndjson
 
-.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate train compare compare-groups trainable clean need
+.PHONY: all build onnxruntime run replay test test-all chaos python services services-down check fmt clippy doc deny advisories cargo-deny fuzz fuzz-build fuzz-long bench bench-small evaluate train compare compare-groups compare-forest trainable clean need
 
 all: build
 
@@ -203,6 +205,14 @@ TRAIN_FROM = --data "$(abspath $(DATA))" --binary "$(abspath $(BINARY))" \
 # Ends with an error where inertia is beyond a hundredth of scikit-learn's.
 compare-groups: need $(TRAINING)/complete
 	export OMP_NUM_THREADS=1 && $(TRAIN) groups.compare --bench "$(CARGO) bench --quiet --locked --bench unsupervised --"
+# Others' forests need what nothing else here needs: a directory of their own.
+compare-forest: need $(TARGET)/tools/forest/complete
+	PYTHONPATH=training PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+	  "$(TARGET)/tools/forest/bin/python" -m forest.compare --cargo "$(CARGO)" \
+	  --work "$(TARGET)/training/forest" $(COMPARED)
+
+$(TARGET)/tools/forest/complete: training/forest/requirements.txt
+	$(VENV_OF)
 
 trainable:
 	@[ -n "$(TRAINER.$(DETECTOR))" ] || { \

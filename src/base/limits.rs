@@ -175,3 +175,9 @@ pub const TABLE_WIDTH_MAX: usize = 256;
 
 /// Peer groups: more than anybody can keep apart, and each row is held against each.
 pub const GROUPS_MAX: usize = 64;
+
+/// Trees of a forest: ten times as many as change anything.
+pub const TREES_MAX: usize = 1000;
+
+/// Rows that a tree of a forest is grown from: more make it slower, not better.
+pub const TREE_SAMPLE_MAX: usize = 4096;

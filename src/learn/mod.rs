@@ -2,7 +2,9 @@
 //!
 //! Not here: what the columns mean, when a fit happens, and IO.
 
+pub mod forest;
 pub mod groups;
+pub mod reservoir;
 
 use serde::{Deserialize, Serialize};
 

@@ -161,8 +161,9 @@ fn a_night_is_odd_for_who_works_by_day() {
         })
     };
     let (alerts, _) = replay(&[("conn.log", log(true))], &[]);
-    // The fourth odd hour, and the fifth.
-    let nights = ["04", "05"].map(|hour| format!("host:10.0.0.3 until 12-05T{hour} odd_hours"));
+    // The third odd hour, and those after it.
+    let nights =
+        ["03", "04", "05"].map(|hour| format!("host:10.0.0.3 until 12-05T{hour} odd_hours"));
     assert_eq!(said(&alerts, "baseline"), nights);
     let (alerts, _) = replay(&[("conn.log", log(false))], &[]);
     assert_eq!(said(&alerts, "baseline"), Vec::<String>::new());

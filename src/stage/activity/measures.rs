@@ -284,7 +284,7 @@ pub static MEASURES: [Measure; WIDTH] = [
     Measure {
         name: "odd_hours",
         aspect: Aspect::Time,
-        volume: (400, 1000),
+        volume: (256, 768),
         weight: 650_000,
         shared_max: 1024,
         ..SHARE

@@ -50,9 +50,9 @@ const KNOWN_DAYS: i64 = 30;
 const HEARD_MIN: u16 = 3;
 /// From when on an hour is odd.
 const ODD_MIN: i16 = 768;
-/// How busy an hour has to be to be one at which it works: half of what is usual, and ten
+/// How busy an hour has to be to be one at which it works: a sixth of the most there was, and ten
 /// connections or requests.
-const WORK_BELOW: i16 = BIT as i16;
+const WORK_BELOW: i16 = 5 * BIT as i16 / 2;
 const WORK_MIN: i16 = 885;
 
 /// See the module.
@@ -73,8 +73,11 @@ pub struct Profile {
     drift: Vec<u8>,
     drifting: u8,
     week: Week,
-    /// How far today's work was at odd hours, of which 1024 is the most.
+    /// How far its work was at odd hours, of which 1024 is the most: in the run of them that ended
+    /// with an hour, and the longest today.
     odd: i16,
+    odd_hour: i64,
+    odd_most: i16,
     /// The highest score of its windows today, in parts per million.
     said: u32,
     /// Whom it spoke to in these days and in those before; likewise its programs.
@@ -123,7 +126,13 @@ impl Profile {
     #[must_use]
     pub fn new(hour: i64) -> Self {
         let day = hour.div_euclid(24);
-        Self { first_day: day, known_since: day, last_hour: hour, ..Self::default() }
+        Self {
+            first_day: day,
+            known_since: day,
+            last_hour: hour,
+            odd_hour: hour - 24,
+            ..Self::default()
+        }
     }
 
     /// Whether it is no stranger.
@@ -180,8 +189,10 @@ impl Profile {
         if !self.works(&row) || self.week.odd(hour) < ODD_MIN {
             return row;
         }
-        // The fourth odd hour of a day is as odd as it gets.
-        self.odd = (self.odd + 256).min(1024);
+        // Who works, works for hours, maybe with one off; what machines do by chance is scattered.
+        let is_on = hour - self.odd_hour <= 2;
+        self.odd = if is_on { (self.odd + 256).min(1024) } else { 256 };
+        (self.odd_hour, self.odd_most) = (hour, self.odd_most.max(self.odd));
         window.measure(told(self.odd))
     }
 
@@ -189,14 +200,14 @@ impl Profile {
     #[must_use]
     pub fn measure_day(&self, window: &Window) -> Row {
         let [peers, agents] = [united(&self.peers), united(&self.agents)];
-        window.measure(Told { peers: &peers, agents: &agents, odd: self.odd })
+        window.measure(Told { peers: &peers, agents: &agents, odd: self.odd_most })
     }
 
     /// Whether it works rather than idles, by its measures of an hour.
     fn works(&self, row: &Row) -> bool {
         let busy = row[0].max(row[21]);
-        let usual = [0, 21].map(|at| self.usual(Span::Hour, at).map_or(0, |it| it.centre));
-        busy >= WORK_MIN && busy >= usual[0].max(usual[1]) - WORK_BELOW
+        let most = [0, 21].map(|at| self.usual(Span::Hour, at).map_or(0, |it| it.high));
+        busy >= WORK_MIN && busy >= most[0].max(most[1]) - WORK_BELOW
     }
 
     /// Learns an hour.
@@ -230,7 +241,7 @@ impl Profile {
         self.of_hour.usual.iter_mut().chain(&mut self.of_day.usual).for_each(Usual::fade);
         self.week.end_day(day);
         self.days = self.days.saturating_add(1);
-        (self.odd, self.said) = (0, 0);
+        (self.odd_most, self.said) = (0, 0);
     }
 
     /// Whether a day that was measured is the one that makes a slow change of a measure.
