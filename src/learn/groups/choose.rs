@@ -1,11 +1,11 @@
 //! How many groups there are.
 //!
 //! Each number is tried and has its simplified silhouette (Hruschka et al. 2004): how much nearer a
-//! row is to its own centre than to the next, as a share of the latter; the mean over rows. Any rows
-//! can be cut in pieces, and the fewer columns the better it looks, so what counts is how much more
-//! that is than the same number gives in clouds: rows of one hump that vary as much, and together, in
-//! the same columns. The number with the most more is chosen; where even that is little there are no
-//! groups: all are one.
+//! row is to its own centre than to the next, as a share of the latter; the mean over rows. Any
+//! rows can be cut in pieces, and the fewer columns the better it looks, so what counts is how much
+//! more that is than the same number gives in clouds: rows of one hump that vary as much, and
+//! together, in the same columns. The number with the most more is chosen; where even that is
+//! little there are no groups: all are one.
 
 use super::super::Table;
 use super::Settings;

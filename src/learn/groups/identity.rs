@@ -20,8 +20,8 @@ pub(super) fn matched(distances: &[Vec<u64>], reaches: &[u64]) -> Vec<Option<usi
     if new == 0 {
         return Vec::new();
     }
-    // Beside the old groups each new one may be new, for a little more than the farthest match: so one
-    // beyond it is never made, nor are two bad ones where one is good.
+    // Beside the old groups each new one may be new, for a little more than the farthest match: so
+    // one beyond it is never made, nor are two bad ones where one is good.
     let cost = |row: usize, column: usize| {
         let Some(reach) = reaches.get(column) else { return FAR + 1 };
         let distance = distances[row].get(column).copied().unwrap_or(u64::MAX);
@@ -84,8 +84,8 @@ mod tests {
             taken.sort_unstable();
             taken.dedup();
             prop_assert_eq!(taken.len(), found.iter().flatten().count(), "one old, one new");
-            let cost = |(row, place): (usize, &Option<usize>)| place.map_or(1000, |at| costs[row][at]);
-            let total: u64 = found.iter().enumerate().map(cost).sum();
+            let priced = found.iter().zip(&costs);
+            let total: u64 = priced.map(|(at, row)| at.map_or(1000, |at| row[at])).sum();
             // Shares are rounded down, by less than 1 in 65.
             prop_assert!(total <= least(&costs, &mut vec![false; old]) + 1);
         }

@@ -1,5 +1,6 @@
 //! k-means over rows that are scaled already: starts of our own (greedy k-means++, Arthur and
-//! Vassilvitskii 2007, in integers), Lloyd's rounds by `linfa-clustering`, the best of several by inertia.
+//! Vassilvitskii 2007, in integers), Lloyd's rounds by `linfa-clustering`, the best of several by
+//! inertia.
 //!
 //! Not here: how many groups there are, and what they are called.
 

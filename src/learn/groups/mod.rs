@@ -1,8 +1,8 @@
 //! Peer groups: rows that are alike, by k-means, and how far a row is from its group.
 //!
 //! All that is kept is integers. A distance is in 256ths of a spread: the root of the mean, over
-//! columns, of the squares of how many spreads two rows are apart ([`scale`] says what a spread is).
-//! The order of rows changes nothing but the order in which equally near members are told.
+//! columns, of the squares of how many spreads two rows are apart ([`scale`] says what a spread
+//! is). The order of rows changes nothing but the order in which equally near members are told.
 //!
 //! Not here: what columns mean, when a fit happens, and what a distance is worth.
 
@@ -228,7 +228,8 @@ impl Groups {
         self.groups.binary_search_by_key(&id, |group| group.id).ok()
     }
 
-    /// A row as the mean of a group has it, in the unit of rows; empty where there is no such group.
+    /// A row as the mean of a group has it, in the unit of rows; empty where there is no such
+    /// group.
     #[must_use]
     pub fn centre(&self, place: usize) -> Vec<i16> {
         let Some(group) = self.groups.get(place) else { return Vec::new() };
@@ -251,7 +252,8 @@ impl Groups {
         root(&group.centre, &scaled_row(&self.scales, row))
     }
 
-    /// How far a row is from a group, and what is usual there; as usual where there is no such group.
+    /// How far a row is from a group, and what is usual there; as usual where there is no such
+    /// group.
     #[must_use]
     pub fn stand(&self, place: usize, row: &[i16]) -> Stand {
         let (usual, spread) =
@@ -260,8 +262,8 @@ impl Groups {
         Stand { distance, usual: usual.into(), spread: spread.into() }
     }
 
-    /// What each column has of [`Groups::distance`], of which it is the sum: its share of the sum of
-    /// squares. None is negative: [`Groups::centre`] says on which side the row is.
+    /// What each column has of [`Groups::distance`], of which it is the sum: its share of the sum
+    /// of squares. None is negative: [`Groups::centre`] says on which side the row is.
     #[must_use]
     pub fn parts(&self, place: usize, row: &[i16]) -> Vec<i64> {
         let Some(group) = self.groups.get(place) else { return vec![0; self.width()] };
@@ -298,8 +300,8 @@ impl Groups {
         found.into_iter().map(places).collect()
     }
 
-    /// The sum over rows and columns of the squares of what is between a row and its nearest centre,
-    /// in 256ths of spreads: what a fit makes small.
+    /// The sum over rows and columns of the squares of what is between a row and its nearest
+    /// centre, in 256ths of spreads: what a fit makes small.
     #[must_use]
     pub fn inertia(&self, table: &Table) -> u64 {
         let of = |row: &[i16]| means::nearest(self.centres(), &scaled_row(&self.scales, row)).1;
@@ -384,8 +386,8 @@ fn median(values: &mut [u32]) -> u32 {
     if values.is_empty() { 0 } else { *values.select_nth_unstable(middle).1 }
 }
 
-/// `linfa` shares its loops among rayon's threads, as many as there are cores, which the lanes need.
-/// Here it gets one, which ends with the fit; the result does not depend on it.
+/// `linfa` shares its loops among rayon's threads, as many as there are cores, which the lanes
+/// need. Here it gets one, which ends with the fit; the result does not depend on it.
 fn on_one_thread<T: Send>(work: impl Fn() -> T + Sync) -> T {
     let threads = rayon_core::ThreadPoolBuilder::new().num_threads(1);
     let named = threads.thread_name(|_| "groups".to_owned());

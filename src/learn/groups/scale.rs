@@ -1,8 +1,8 @@
 //! Columns made comparable: how far a value is from its column's middle, in 256ths of its spread.
 //!
-//! The spread is that of the middle nine tenths of the rows, so one wild row decides nothing, and it
-//! has a floor, so a column that (nearly) never changes does not either. Beyond [`CLIP`] farther is
-//! no farther.
+//! The spread is that of the middle nine tenths of the rows, so one wild row decides nothing, and
+//! it has a floor, so a column that (nearly) never changes does not either. Beyond [`CLIP`] farther
+//! is no farther.
 
 use serde::{Deserialize, Serialize};
 

@@ -227,7 +227,11 @@ proptest! {
 
     /// Whatever is loaded can be asked anything.
     #[test]
-    fn any_bytes_are_safe(at in 0..80_usize, byte in any::<u8>(), row in proptest::collection::vec(any::<i16>(), 3)) {
+    fn any_bytes_are_safe(
+        at in 0..80_usize,
+        byte in any::<u8>(),
+        row in proptest::collection::vec(any::<i16>(), 3),
+    ) {
         let mut bytes = encode(&Groups::fit(&around(&THREE, 30, 1), SETTINGS, 1, None));
         let at = at % bytes.len();
         bytes[at] = byte;
