@@ -223,11 +223,11 @@ impl Office {
         host: &Host,
         day: i64,
         mut dice: Dice,
-        repertoire: &mut Vec<usize>,
+        repertoire: &mut [usize],
         logs: &mut Logs,
     ) {
         let busy = dice.factor(1 << 15);
-        let late = |dice: &mut Dice| dice.normal() * 20 * MINUTE >> 16;
+        let late = |dice: &mut Dice| (dice.normal() * 20 * MINUTE) >> 16;
         let (from, to) = (host.hours.0 + late(&mut dice), host.hours.1 + late(&mut dice));
         let lunch = 12 * HOUR + late(&mut dice);
         let is_day_off = day.rem_euclid(7) >= 5 || host.away.contains(&day);
@@ -259,7 +259,7 @@ impl Office {
         &self,
         host: &Host,
         is_quiet: bool,
-        repertoire: &mut Vec<usize>,
+        repertoire: &mut [usize],
         dice: &mut Dice,
     ) -> usize {
         if dice.below(NEW_ONE_IN) == 0 && !is_quiet {

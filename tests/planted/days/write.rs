@@ -237,7 +237,7 @@ pub(super) fn id(first: char, dice: &mut Dice) -> String {
 
 /// A number times a factor in 65536ths.
 pub(super) fn times(number: u64, factor: u64) -> u64 {
-    (u128::from(number) * u128::from(factor) >> 16) as u64
+    ((u128::from(number) * u128::from(factor)) >> 16) as u64
 }
 
 fn scaled(number: u64, factor: u64) -> u64 {

@@ -52,7 +52,7 @@ impl Dice {
     /// A factor in 65536ths, log-normal about 1, with a standard deviation of so many 65536ths of a
     /// doubling.
     pub(crate) fn factor(&mut self, spread: i64) -> u64 {
-        let bits = (16 << 16) + (self.normal() * spread >> 16).clamp(-(8 << 16), 8 << 16);
+        let bits = (16 << 16) + ((self.normal() * spread) >> 16).clamp(-(8 << 16), 8 << 16);
         unlog(bits.unsigned_abs())
     }
 }
