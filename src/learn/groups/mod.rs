@@ -1,7 +1,7 @@
 //! Peer groups: rows that are alike, by k-means, and how far a row is from its group.
 //!
 //! All that is kept is integers. A distance is in 256ths of a spread: the root of the mean, over
-//! columns, of the squares of how many spreads two rows are apart ([`scale`] says what a spread
+//! columns, of the squares of how many spreads two rows are apart (`scale` says what a spread
 //! is). The order of rows changes nothing but the order in which equally near members are told.
 //!
 //! Not here: what columns mean, when a fit happens, and what a distance is worth.
