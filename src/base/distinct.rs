@@ -10,6 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::random::Random;
+
 /// Bits of a set.
 const BITS: u16 = 512;
 const WORDS: usize = BITS as usize / 64;
@@ -42,7 +44,7 @@ impl Distinct {
         for chunk in thing.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            hash = mix(hash ^ u64::from_le_bytes(word));
+            hash = Random::new(hash ^ u64::from_le_bytes(word)).next();
         }
         (hash >> 48) as u16 % BITS
     }
@@ -91,14 +93,6 @@ impl Distinct {
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
-}
-
-/// Mixes every bit into every other (the finalizer of SplitMix64).
-const fn mix(mut bits: u64) -> u64 {
-    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ bits >> 31
 }
 
 fn of(set: u32) -> u64 {

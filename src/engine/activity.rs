@@ -290,6 +290,9 @@ impl Activity {
             self.crowds = decode(value)?;
         } else if key.starts_with(PROFILE_KEY) {
             let (entity, profile): (Entity, Box<Profile>) = decode(value)?;
+            if !profile.is_sound() {
+                return Err(Damaged("not a profile".to_owned()));
+            }
             self.profiles.insert(entity, profile);
         } else if key.starts_with(WINDOW_KEY) {
             let (span, number, entity, window): (Span, i64, Entity, Window) = decode(value)?;
@@ -464,6 +467,11 @@ mod tests {
                 assert!(activity.load(key, value).is_err(), "{key:?} {value:?}");
             }
         }
+        let never = Profile::new(0);
+        let mut lost = Profile::new(0);
+        lost.last_hour = i64::MAX;
+        assert!(activity.load(b"vp", &encode(&(host(1), never))).is_ok());
+        assert!(activity.load(b"vp", &encode(&(host(1), lost))).is_err());
         let far = encode(&(Span::Hour, i64::MAX, host(1), Window::default()));
         assert!(activity.load(b"vw", &far).is_err());
     }

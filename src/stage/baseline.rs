@@ -1,5 +1,5 @@
 //! `baseline`: an entity that does more than it ever did: more than is usual of it at this hour,
-//! more than the most there was, and more than its peers do now.
+//! more than the most there was, and more than most others do now.
 //!
 //! A judge. Of each measure (`activity`) three things multiply: how many spreads the window lies
 //! above what was to be expected, how far it lies above the most there was, and whether it is much
@@ -28,7 +28,7 @@ use super::{Build, Context, Judge, StageDef};
 
 pub(super) const STAGE: StageDef = StageDef {
     name: "baseline",
-    doc: "an entity that does more than it ever did, at this hour, and beside its peers",
+    doc: "an entity that does more than it ever did, at this hour, and beside the others",
     version: 1,
     reads: READS,
     techniques: TECHNIQUES,

@@ -107,7 +107,7 @@ const TAKEN: (i16, i16) = (bits(26), bits(31));
 const OVER_DNS: (i16, i16) = (bits(16), bits(22));
 
 /// Their places in [`MEASURES`], of those that others name.
-pub(super) const CONNECTIONS: usize = 0;
+pub(in super::super) const CONNECTIONS: usize = 0;
 pub(super) const ANSWERED: usize = 1;
 pub(super) const PEERS: usize = 2;
 pub(super) const INTERNAL: usize = 3;
@@ -122,7 +122,7 @@ pub(super) const QUERIES: usize = 17;
 pub(super) const NXDOMAIN: usize = 18;
 pub(super) const AGENTS: usize = 19;
 pub(super) const NEW_AGENTS: usize = 20;
-pub(super) const REQUESTS: usize = 21;
+pub(in super::super) const REQUESTS: usize = 21;
 pub(super) const DOWNLOADS: usize = 22;
 pub(super) const FAILURES: usize = 23;
 pub(super) const ODD_HOURS: usize = 24;

@@ -10,7 +10,7 @@ const SLACK: i32 = BIT / 2;
 /// What one day adds at most.
 const STEP_MAX: i32 = 3 * BIT;
 /// The sum that is a change, in 16ths of a spread: eight spreads.
-const CHANGE: u8 = 8 * 16;
+pub(super) const CHANGE: u8 = 8 * 16;
 
 /// A sum in 16ths of a spread after one more day, `away` from usual in 256ths of one.
 fn after(sum: u8, away: i32) -> u8 {

@@ -26,8 +26,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::distinct::Distinct;
 use crate::base::log2::BIT;
+use crate::base::time::Minute;
 
-use super::activity::{MEASURES, Row, Span, Told, WIDTH, Window};
+use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, Window};
 
 pub use crowd::{Crowd, Crowds, GroupId};
 pub use over::{Entry, Known, Over, Shifts};
@@ -135,6 +136,15 @@ impl Profile {
         }
     }
 
+    /// Whether it may have been saved: nobody who calculates with its numbers meets an overflow.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let times = [self.last_hour, self.first_day, self.odd_hour, self.known_since];
+        let counted = [self.of_hour.suspicious, self.of_day.suspicious];
+        times.into_iter().all(|time| Minute::try_from(time).is_ok())
+            && counted.into_iter().all(|count| count < LEARNED_ONE_IN)
+    }
+
     /// Whether it is no stranger.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -162,7 +172,9 @@ impl Profile {
     /// What lasts of a slow change by measure, of which 1 is one, in parts per million.
     #[must_use]
     pub fn drift(&self, measure: usize) -> u32 {
-        self.drift.get(measure).map_or(0, |sum| u32::from(*sum) * 1_000_000 / 128)
+        self.drift
+            .get(measure)
+            .map_or(0, |sum| u32::from(*sum) * 1_000_000 / u32::from(drift::CHANGE))
     }
 
     /// When it works.
@@ -205,9 +217,9 @@ impl Profile {
 
     /// Whether it works rather than idles, by its measures of an hour.
     fn works(&self, row: &Row) -> bool {
-        let busy = row[0].max(row[21]);
-        let most = [0, 21].map(|at| self.usual(Span::Hour, at).map_or(0, |it| it.high));
-        busy >= WORK_MIN && busy >= most[0].max(most[1]) - WORK_BELOW
+        let most = |at| self.usual(Span::Hour, at).map_or(0, |usual| usual.high);
+        let busy = row[CONNECTIONS].max(row[REQUESTS]);
+        busy >= WORK_MIN && busy >= most(CONNECTIONS).max(most(REQUESTS)) - WORK_BELOW
     }
 
     /// Learns an hour.
@@ -293,7 +305,7 @@ impl Learned {
                     usual::short(i32::from(outcome.row[at]) - i32::from(outcome.season[at]));
                 let pace = Pace { slowest, spread_min: MEASURES[at].spread_min };
                 usual.learn((value, self.last.get(at).copied()), self.count, pace);
-                usual.high = usual.high.max(outcome.row[at]);
+                usual.reach(outcome.row[at]);
                 if let Some(last) = self.last.get_mut(at) {
                     *last = value;
                 }

@@ -125,6 +125,19 @@ fn a_week_has_its_days() {
 }
 
 #[test]
+fn the_most_there_was_is_what_there_was() {
+    let mut lives = Lives::new("sent_tls", 8);
+    // Seven rest at the weekend, one never does: that season is none of its own.
+    let of = |n: usize, day: i64| if n == 0 || (day + 3) % 7 < 5 { 6000 } else { 1000 };
+    for day in 0..35 {
+        lives.day(day, &|n| of(n, day) + wobble(n, day), &[]);
+    }
+    let high =
+        lives.profiles.values().next().unwrap().usual(Span::Day, lives.measure).unwrap().high;
+    assert!((5900..6060).contains(&high), "{high}");
+}
+
+#[test]
 fn of_what_is_suspicious_one_in_eight_is_learned() {
     let mut lives = Lives::new("sent_tls", 6);
     for day in 0..20 {

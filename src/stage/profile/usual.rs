@@ -83,7 +83,7 @@ impl Usual {
     pub fn learn(&mut self, (value, before): (i16, Option<i16>), learned: u16, pace: Pace) {
         let Pace { slowest, spread_min } = pace;
         if learned == 0 {
-            *self = Self { centre: value, spread: spread_min, high: value };
+            (self.centre, self.spread) = (value, spread_min);
             return;
         }
         let (centre, spread) = (i32::from(self.centre), i32::from(self.spread));
@@ -97,6 +97,10 @@ impl Usual {
             None => away.abs(),
         };
         self.spread = short(spread + (apart * 5 / 4 - spread) / part);
+    }
+
+    /// So much there was, season and all.
+    pub fn reach(&mut self, value: i16) {
         self.high = self.high.max(value);
     }
 
