@@ -49,8 +49,8 @@ const LEARNED_ONE_IN: u8 = 8;
 const KNOWN_DAYS: i64 = 30;
 /// Hours in which an entity was heard until it is no stranger.
 const HEARD_MIN: u16 = 3;
-/// From when on an hour is odd.
-const ODD_MIN: i16 = 768;
+/// From when on an hour is odd: it works then on fewer than one day in ten.
+const ODD_MIN: i16 = 928;
 /// How busy an hour has to be to be one at which it works: a sixth of the most there was, and ten
 /// connections or requests.
 const WORK_BELOW: i16 = 5 * BIT as i16 / 2;
