@@ -13,7 +13,11 @@ use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
 use crate::stage::activity::{Deeds, Row, Span, Window};
-use crate::stage::profile::{Crowds, GroupId, Known, Outcome, Over, Profile};
+use crate::stage::profile::{
+    Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile,
+};
+
+use super::refit::Refit;
 
 /// Hours of a day that may be missing.
 const TORN_MAX: usize = 6;
@@ -32,6 +36,11 @@ pub(super) struct Activity {
     held: usize,
     profiles: BTreeMap<Entity, Box<Profile>>,
     crowds: Crowds,
+    peers: Peers,
+    /// Groups of peers that are being found anew.
+    refit: Option<Refit>,
+    /// Whether anybody asks for groups.
+    is_grouped: bool,
     dropped: u64,
     /// What changed since the last [`Activity::save`], if anybody saves.
     changed: Option<Changed>,
@@ -42,6 +51,7 @@ struct Changed {
     windows: BTreeSet<Key>,
     profiles: BTreeSet<Entity>,
     crowds: bool,
+    peers: bool,
 }
 
 /// What was said of a window that is over: the highest score, and whether it is an alert.
@@ -56,6 +66,10 @@ pub(super) struct Seen<'a> {
 const WINDOW_KEY: &[u8] = b"vw";
 const PROFILE_KEY: &[u8] = b"vp";
 const CROWDS_KEY: &[u8] = b"vc";
+const PEERS_KEY: &[u8] = b"vg";
+const REFIT_KEY: &[u8] = b"vr";
+/// Minutes from the end of a day to when groups that were found from it come in.
+const REFIT_MINUTES: i64 = HOUR / MINUTE;
 
 /// Minutes of a window.
 const fn minutes(span: Span) -> i64 {
@@ -63,9 +77,9 @@ const fn minutes(span: Span) -> i64 {
 }
 
 impl Activity {
-    /// With room for so many entities.
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, ..Self::default() }
+    /// With room for so many entities; with groups of peers, if somebody asks for them.
+    pub(super) fn new(max: usize, is_grouped: bool) -> Self {
+        Self { max, is_grouped, ..Self::default() }
     }
 
     /// From now on remembers what changed.
@@ -112,9 +126,29 @@ impl Activity {
         of(Span::Hour).into_iter().chain(of(Span::Day)).min()
     }
 
-    /// The next minute that ends a window.
+    /// The next minute that ends a window, or in which new groups come in.
     pub(super) fn due(&self) -> Option<Minute> {
-        self.first().map(|(minute, ..)| minute)
+        let refit = self.refit.as_ref().map(Refit::at);
+        self.first().map(|(minute, ..)| minute).into_iter().chain(refit).min()
+    }
+
+    /// New groups come in.
+    fn regroup(&mut self) {
+        let Some(refit) = self.refit.take() else { return };
+        let Fitted { peers, members, sizes } = refit.finish();
+        self.peers = peers;
+        self.crowds.regroup(&sizes);
+        for (entity, group) in members {
+            let Some(profile) = self.profiles.get_mut(&entity) else { continue };
+            if profile.join(group)
+                && let Some(changed) = &mut self.changed
+            {
+                changed.profiles.insert(entity);
+            }
+        }
+        if let Some(changed) = &mut self.changed {
+            (changed.crowds, changed.peers) = (true, true);
+        }
     }
 
     /// Ends the windows that end with `minute` or before: `judge` says what it finds in all of an
@@ -125,7 +159,16 @@ impl Activity {
         seen: &Seen<'_>,
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
-        while let Some((last, span, number)) = self.first().filter(|(last, ..)| *last <= minute) {
+        while let Some(due) = self.due().filter(|due| *due <= minute) {
+            // Before what ends with that minute.
+            if self.refit.as_ref().is_some_and(|refit| refit.at() <= due) {
+                if due > seen.now {
+                    break;
+                }
+                self.regroup();
+                continue;
+            }
+            let Some((last, span, number)) = self.first() else { break };
             let windows = self.open.remove(&(span, number)).unwrap_or_default();
             self.held -= windows.len();
             if let Some(changed) = &mut self.changed {
@@ -159,9 +202,10 @@ impl Activity {
         let zipped = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
             Some((entity, window, profiles.get(entity)?.as_ref(), *row))
         });
-        let over = Over::new((Span::Hour, hour), zipped, &self.crowds, known);
+        let context = (&self.crowds, &self.peers);
+        let over = Over::new((Span::Hour, hour), zipped, context, known);
         let verdicts = judge(&over);
-        let seasons: Vec<Row> = over.entries.iter().map(|entry| entry.season).collect();
+        let seasons: Vec<Row> = over.entries.iter().map(|entry| *entry.season()).collect();
         let shifts = over.shifts();
         if is_whole {
             shifts.teach(&mut self.crowds);
@@ -169,7 +213,7 @@ impl Activity {
         let day = hour.div_euclid(DAY_HOURS);
         for (((entity, window), row), season) in windows.into_iter().zip(&rows).zip(&seasons) {
             let (score, is_suspicious) = verdicts.get(&entity).copied().unwrap_or_default();
-            let outcome = Outcome { row, season, known, score, is_suspicious };
+            let outcome = Outcome { row, season, known, apart: None, score, is_suspicious };
             if let Some(profile) = self.profiles.get_mut(&entity).filter(|_| is_whole) {
                 profile.learn_hour(hour, &window, &outcome);
             }
@@ -201,21 +245,27 @@ impl Activity {
             let profile = profiles.get(entity)?.as_ref();
             Some((entity, window, profile, profile.measure_day(window)))
         });
-        let over = Over::new((Span::Day, day), measured, &self.crowds, known);
+        let context = (&self.crowds, &self.peers);
+        let over = Over::new((Span::Day, day), measured, context, known);
         let verdicts = judge(&over);
-        let learned: Vec<(Entity, Row, Row)> = over
+        let apart = |entry: &Entry<'_>| {
+            let place = entry.place(over.peers)?;
+            Some((place.beyond / 16).clamp(i16::MIN.into(), i16::MAX.into()) as i16)
+        };
+        let learned: Vec<(Entity, Row, Row, Option<i16>)> = over
             .entries
             .iter()
-            .map(|entry| (entry.entity.clone(), entry.row, entry.season))
+            .map(|entry| (entry.entity.clone(), entry.row, *entry.season(), apart(entry)))
             .collect();
         let shifts = over.shifts();
         if !is_whole {
             return;
         }
         shifts.teach(&mut self.crowds);
-        for (entity, row, season) in learned {
+        for (entity, row, season, apart) in learned {
             let (score, is_suspicious) = verdicts.get(&entity).copied().unwrap_or_default();
-            let outcome = Outcome { row: &row, season: &season, known, score, is_suspicious };
+            let (row, season) = (&row, &season);
+            let outcome = Outcome { row, season, known, apart, score, is_suspicious };
             if let Some(profile) = self.profiles.get_mut(&entity) {
                 profile.learn_day(day, &outcome);
             }
@@ -225,6 +275,15 @@ impl Activity {
             }
         }
         self.forget((day + 1) * DAY_HOURS);
+        if self.is_grouped {
+            let at = Minute((day + 1) * minutes(Span::Day) + REFIT_MINUTES - 1);
+            let profiles = self.profiles.iter().map(|(entity, it)| (entity, it.as_ref()));
+            let fit = Fit::new(profiles, &self.peers, day.unsigned_abs());
+            self.refit = fit.map(|fit| Refit::start(fit, at));
+            if let Some(changed) = &mut self.changed {
+                changed.peers = true;
+            }
+        }
     }
 
     /// Forgets strangers that were not heard for a day, and, where it is nearly full, who was not
@@ -279,6 +338,10 @@ impl Activity {
         if changed.crowds {
             sink(CROWDS_KEY, Some(&encode(&self.crowds)));
         }
+        if changed.peers {
+            sink(PEERS_KEY, Some(&encode(&self.peers)));
+            sink(REFIT_KEY, self.refit.as_ref().map(Refit::save).as_deref());
+        }
     }
 
     /// Takes back a key that [`Activity::save`] handed out.
@@ -288,6 +351,10 @@ impl Activity {
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
         if key == CROWDS_KEY {
             self.crowds = decode(value)?;
+        } else if key == PEERS_KEY {
+            self.peers = decode(value)?;
+        } else if key == REFIT_KEY {
+            self.refit = Some(Refit::load(value)?);
         } else if key.starts_with(PROFILE_KEY) {
             let (entity, profile): (Entity, Box<Profile>) = decode(value)?;
             if !profile.is_sound() {
@@ -396,7 +463,7 @@ mod tests {
         /// saved is what a fresh start would save.
         #[test]
         fn saved_and_loaded_is_as_never_stopped(told in told(), stop in 0..120_usize) {
-            let (mut never, mut again) = (Activity::new(100), Activity::new(100));
+            let (mut never, mut again) = (Activity::new(100, true), Activity::new(100, true));
             let mut keys = BTreeMap::new();
             never.track();
             again.track();
@@ -404,7 +471,7 @@ mod tests {
             for (n, (minute, entity, peers)) in told.iter().enumerate() {
                 if n == stop {
                     kept(&mut again, &mut keys);
-                    again = Activity::new(100);
+                    again = Activity::new(100, true);
                     again.track();
                     for (key, value) in &keys {
                         again.load(key, value).unwrap();
@@ -429,7 +496,7 @@ mod tests {
 
     #[test]
     fn strangers_have_a_bound_and_drive_nobody_out() {
-        let mut activity = Activity::new(100);
+        let mut activity = Activity::new(100, true);
         let mut out = Vec::new();
         // Ten hosts that are there for days.
         for hour in 0..30 * 24 {
@@ -460,8 +527,52 @@ mod tests {
     }
 
     #[test]
+    fn groups_come_in_at_a_stated_time_and_after_a_restart_too() {
+        // Two departments of twelve, of which one reaches for three others a day and one for thirty.
+        let peers = |n: u32| -> Vec<u16> { (0..if n < 12 { 3 } else { 30 }).collect() };
+        let run = |stop: Option<i64>| {
+            let (mut activity, mut keys) = (Activity::new(100, true), BTreeMap::new());
+            activity.track();
+            let (mut out, mut grouped) = (Vec::new(), Vec::new());
+            for hour in 0..6 * 24 {
+                if stop == Some(hour) {
+                    kept(&mut activity, &mut keys);
+                    activity = Activity::new(100, true);
+                    activity.track();
+                    for (key, value) in &keys {
+                        activity.load(key, value).unwrap();
+                    }
+                }
+                for n in (0..24).filter(|_| (8..12).contains(&(hour % 24))) {
+                    let mut deeds = Deed::made(Minute(hour * 60), host(n), &peers(n));
+                    activity.fold(&mut deeds, Minute(0));
+                }
+                end(&mut activity, hour * 60 + 58, &mut out);
+                let before = activity.profile(&host(0)).and_then(|profile| profile.group);
+                end(&mut activity, hour * 60 + 59, &mut out);
+                let after = activity.profile(&host(0)).and_then(|profile| profile.group);
+                if before != after {
+                    grouped.push(hour);
+                }
+            }
+            let groups: Vec<Option<GroupId>> =
+                (0..24).map(|n| activity.profile(&host(n)).and_then(|it| it.group)).collect();
+            (out, grouped, groups)
+        };
+        let (out, grouped, groups) = run(None);
+        // Known for three days, and an hour later.
+        assert_eq!(grouped, [72]);
+        assert!(groups[..12].iter().all(|it| *it == groups[0]), "{groups:?}");
+        assert!(groups[12..].iter().all(|it| *it == groups[12]), "{groups:?}");
+        assert_ne!(groups[0], groups[12]);
+        for stop in [71, 72, 73, 95, 96, 97] {
+            assert_eq!(run(Some(stop)), (out.clone(), grouped.clone(), groups.clone()), "{stop}");
+        }
+    }
+
+    #[test]
     fn any_bytes_are_no_state() {
-        let mut activity = Activity::new(10);
+        let mut activity = Activity::new(10, true);
         for key in [b"vw".as_slice(), b"vp", b"vc", b"vx", b"v"] {
             for value in [b"".as_slice(), b"x", &[255; 40]] {
                 assert!(activity.load(key, value).is_err(), "{key:?} {value:?}");

@@ -103,13 +103,15 @@ impl Core {
     ) -> Self {
         let names = stages.iter().map(|plan| plan.def.name).collect();
         let half_life_us = policy.half_life_max();
+        let judges = || stages.iter().filter_map(|plan| plan.judge.as_ref());
+        let is_grouped = judges().any(|judge| judge.wants_peers());
         Self {
             identity,
             stages,
             lateness_us,
             windows: Windows::default(),
             census: Census::new(roles),
-            activity: Activity::new(policy.entities_max()),
+            activity: Activity::new(policy.entities_max(), is_grouped),
             findings: Findings::default(),
             ledger: Ledger::new(policy),
             allow: AllowList::default(),

@@ -19,6 +19,7 @@ mod lane;
 mod live;
 mod output;
 mod profiles;
+mod refit;
 mod retrace;
 mod run;
 mod shown;

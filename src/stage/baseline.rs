@@ -175,7 +175,7 @@ fn tell(over: &Over<'_>, entry: &Entry<'_>, (said, score): (&[Said], u64), out: 
         subject: over.span.name().as_bytes().to_vec(),
         window: over.times(),
         score: Ppm::new(score as u32),
-        reasons: reasons(over.span, entry, said, score as u32),
+        reasons: reasons(entry, said, score as u32),
         techniques: said.first().map_or(TECHNIQUES, |it| techniques(MEASURES[it.measure].aspect)),
         names: Names::default(),
     };
@@ -183,7 +183,7 @@ fn tell(over: &Over<'_>, entry: &Entry<'_>, (said, score): (&[Said], u64), out: 
 }
 
 /// Why: each is owed a share of the score by what it says alone; then how much is known.
-fn reasons(span: Span, entry: &Entry<'_>, said: &[Said], score: u32) -> Vec<Reason> {
+fn reasons(entry: &Entry<'_>, said: &[Said], score: u32) -> Vec<Reason> {
     let all: u64 = said.iter().map(|said| said.score).sum();
     let mut left = score;
     let mut reasons: Vec<Reason> = said
@@ -193,9 +193,9 @@ fn reasons(span: Span, entry: &Entry<'_>, said: &[Said], score: u32) -> Vec<Reas
             left -= share;
             let measure = &MEASURES[said.measure];
             let at = said.measure;
-            let usual = i32::from(entry.expected[at].centre) + i32::from(entry.season[at]);
+            let usual = i32::from(entry.expected(at).centre) + i32::from(entry.season()[at]);
             let number = |value: i32| shown(measure, value.clamp(0, i16::MAX.into()) as i16);
-            let high = number(entry.high[at].into()) / 1_000_000;
+            let high = number(entry.high(at).into()) / 1_000_000;
             let expected = match (said.is_slow, measure.scale) {
                 (true, _) => Observed::Text(format!(
                     "rose over days from about {}",
@@ -223,7 +223,7 @@ fn reasons(span: Span, entry: &Entry<'_>, said: &[Said], score: u32) -> Vec<Reas
         feature: "history",
         log: None,
         columns: &[],
-        observed: Observed::Text(entry.history(span)),
+        observed: Observed::Text(entry.history()),
         expected: Observed::Text(String::new()),
         contribution: Ppm::new(0),
     });

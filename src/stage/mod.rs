@@ -24,6 +24,7 @@ pub mod malicious_download;
 mod names;
 mod odds;
 mod pcr;
+mod peer_group;
 pub mod profile;
 mod ramp;
 mod reasons;
@@ -61,6 +62,7 @@ pub static TABLE: &[StageDef] = &[
     link::MALICIOUS_URL,
     malicious_download::STAGE,
     baseline::STAGE,
+    peer_group::STAGE,
 ];
 
 /// What the program knows of a stage before it is built.
@@ -136,6 +138,11 @@ pub enum Combine {
 /// A stage that judges what entities did in an hour or a day that is over, by what is usual of them
 /// and of those like them.
 pub trait Judge: Send {
+    /// Whether it asks for groups of peers, which are found at the end of each day then.
+    fn wants_peers(&self) -> bool {
+        false
+    }
+
     /// Judges the windows of an hour or a day, all of them, in the order of their entities.
     fn judge(&mut self, over: &Over<'_>, context: &Context<'_>, out: &mut Findings);
 }

@@ -132,6 +132,27 @@ fn department(changed: &dyn Fn(i64) -> bool) -> Vec<(&'static str, String)> {
     vec![("http.log", http)]
 }
 
+#[test]
+fn a_host_that_becomes_like_others_is_far_from_its_peers() {
+    // Twenty that read and twelve that send; one of the readers sends as they do, slowly more each
+    // day, so that it is never much more than the day before.
+    let log = |is_planted: bool| {
+        office(32, 22, &|host, hour| {
+            let day = hour / 24;
+            let step = if is_planted && host == 3 { (day - 10).clamp(0, 10) } else { 0 };
+            let (reads, sends) = (300, 600_000);
+            let bytes = if host < 20 { reads + sends * step / 10 } else { sends };
+            if works(hour) { (10, bytes) } else { (1, 200) }
+        })
+    };
+    let sets = ["stage.pcr.enabled=false".to_owned(), "stage.baseline.enabled=false".to_owned()];
+    let (alerts, risk) = replay(&[("conn.log", log(true))], &sets);
+    let hosts: std::collections::BTreeSet<String> = risky(&risk, "peer-group");
+    assert_eq!(hosts.into_iter().collect::<Vec<_>>(), ["\"host:10.0.0.4\""], "{alerts:?}");
+    let (_, risk) = replay(&[("conn.log", log(false))], &sets);
+    assert_eq!(risky(&risk, "peer-group").len(), 0);
+}
+
 /// What `baseline` says of hosts, alert or not, by its part of the risk.
 fn risky(risk: &[Value], detector: &str) -> std::collections::BTreeSet<String> {
     let of_detector = |it: &&Value| {

@@ -41,14 +41,13 @@ struct Season {
 }
 
 impl Crowd {
-    /// What is usual of a member of which nothing is known.
+    /// What is usual of a member of which nothing is known, by measure; nothing before enough is.
     #[must_use]
-    pub fn prior(&self, span: Span, measure: usize) -> Option<&Prior> {
+    pub fn priors(&self, span: Span) -> &[Prior] {
         match span {
             Span::Hour => &self.of_hour,
             Span::Day => &self.of_day,
         }
-        .get(measure)
     }
 
     /// Says what is usual of members.
@@ -107,6 +106,15 @@ pub(super) enum Which {
 }
 
 impl Crowds {
+    /// Groups that are no more are forgotten, those that are new begin with what is usual of all.
+    pub fn regroup(&mut self, sizes: &BTreeMap<GroupId, u64>) {
+        self.groups.retain(|group, _| sizes.contains_key(group));
+        for (group, size) in sizes {
+            let crowd = self.groups.entry(*group).or_insert_with(|| self.hosts.clone());
+            crowd.members = *size;
+        }
+    }
+
     /// How many members a group has.
     #[must_use]
     pub fn members(&self, group: GroupId) -> u64 {

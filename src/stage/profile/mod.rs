@@ -17,6 +17,7 @@
 mod crowd;
 mod drift;
 mod over;
+mod peers;
 #[cfg(test)]
 mod tests;
 mod usual;
@@ -32,6 +33,7 @@ use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, W
 
 pub use crowd::{Crowd, Crowds, GroupId};
 pub use over::{Entry, Known, Over, Shifts};
+pub use peers::{Fit, Fitted, Peers, Place};
 use usual::Pace;
 pub use usual::{Expected, Prior, Usual};
 pub use week::Week;
@@ -69,6 +71,10 @@ pub struct Profile {
     pub first_day: i64,
     /// The crowd it belongs to.
     pub group: Option<GroupId>,
+    /// How far its days are from the middle of its group, in 16ths of the group's spread beyond what
+    /// is usual there; of so many days.
+    apart: Usual,
+    apart_days: u16,
     of_hour: Learned,
     of_day: Learned,
     drift: Vec<u8>,
@@ -107,6 +113,8 @@ pub struct Outcome<'a> {
     pub season: &'a Row,
     /// Of which measures everything was seen.
     pub known: Known,
+    /// Of a day, how far it is from the middle of its group (`Profile::apart`).
+    pub apart: Option<i16>,
     /// The highest score that was said of it, in parts per million.
     pub score: u32,
     /// Whether that is suspicious.
@@ -175,6 +183,21 @@ impl Profile {
         self.drift
             .get(measure)
             .map_or(0, |sum| u32::from(*sum) * 1_000_000 / u32::from(drift::CHANGE))
+    }
+
+    /// How far from its peers its days are usually, and on how many days that was seen.
+    #[must_use]
+    pub fn apart(&self) -> (&Usual, u16) {
+        (&self.apart, self.apart_days)
+    }
+
+    /// It is one of a group from now on: what was usual of it in another one says nothing.
+    pub fn join(&mut self, group: GroupId) -> bool {
+        let is_new = self.group != Some(group);
+        if is_new {
+            (self.group, self.apart, self.apart_days) = (Some(group), Usual::default(), 0);
+        }
+        is_new
     }
 
     /// When it works.
@@ -248,6 +271,12 @@ impl Profile {
         }
         let slowest = if self.drifting > 0 { DRIFT_SLOWEST } else { DAYS_SLOWEST };
         self.drifting = self.drifting.saturating_sub(1);
+        if let Some(apart) = outcome.apart.filter(|_| !outcome.is_suspicious) {
+            let pace = Pace { slowest: DAYS_SLOWEST, spread_min: 16 };
+            self.apart.learn((apart, None), self.apart_days, pace);
+            self.apart_days = self.apart_days.saturating_add(1);
+        }
+        self.apart.fade();
         self.of_day.last.resize(WIDTH, 0);
         self.of_day.learn(outcome, slowest);
         self.of_hour.usual.iter_mut().chain(&mut self.of_day.usual).for_each(Usual::fade);

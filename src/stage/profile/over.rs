@@ -1,6 +1,7 @@
 //! All windows of one hour or day that is over, and what was to be expected of each.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::base::log2::BIT;
 use crate::base::time::Time;
@@ -9,6 +10,7 @@ use crate::record::{Entity, Log};
 use super::super::activity::{MEASURES, Row, Span, WIDTH, Window};
 use super::Profile;
 use super::crowd::{Crowds, MEMBERS_MAX, MEMBERS_MIN, Which};
+use super::peers::{Peers, Place};
 use super::usual::{Expected, Prior, Usual, short};
 
 /// Of which measures everything was seen: where a log has a hole its measures say nothing.
@@ -33,6 +35,18 @@ impl Known {
     }
 }
 
+/// What the windows of one crowd share.
+#[derive(Debug)]
+struct Common {
+    span: Span,
+    /// What is usual of a member of which nothing is known.
+    prior: Vec<Prior>,
+    /// By how much more is to be expected because of the hour or day.
+    season: Row,
+    /// By how much most of the crowd lie above that; without enough of them 0.
+    shift: Row,
+}
+
 /// A window that is over.
 #[derive(Debug)]
 pub struct Entry<'a> {
@@ -44,36 +58,67 @@ pub struct Entry<'a> {
     pub profile: &'a Profile,
     /// What was measured.
     pub row: Row,
-    /// What was to be expected, without season.
-    pub expected: [Expected; WIDTH],
-    /// By how much that is more because of the hour or day.
-    pub season: Row,
-    /// By how much most of its crowd lie above that, as far as it may explain anything.
-    pub shared: Row,
-    /// The most that was ever learned.
-    pub high: Row,
+    common: Rc<Common>,
 }
 
 impl Entry<'_> {
+    /// What was to be expected of a measure, without season.
+    #[must_use]
+    pub fn expected(&self, measure: usize) -> Expected {
+        expected(self.profile, &self.common, measure)
+    }
+
+    /// By how much that is more because of the hour or day.
+    #[must_use]
+    pub fn season(&self) -> &Row {
+        &self.common.season
+    }
+
+    /// By how much most of its crowd lie above that, as far as it may explain anything.
+    fn shared(&self, measure: usize) -> i32 {
+        self.common.shift[measure].clamp(0, MEASURES[measure].shared_max).into()
+    }
+
+    /// The most that was ever learned.
+    #[must_use]
+    pub fn high(&self, measure: usize) -> i16 {
+        self.profile.usual(self.common.span, measure).map_or(0, |usual| usual.high)
+    }
+
     /// How far a measure lies above what was to be expected, in 256ths of a spread, and above the
     /// most there was, in its own units. What most of the crowd show is nobody's own.
     #[must_use]
     pub fn above(&self, measure: usize) -> (i32, i32) {
-        let Expected { centre, spread } = self.expected[measure];
-        let value = i32::from(self.row[measure]) - i32::from(self.shared[measure]);
-        let away = value - i32::from(centre) - i32::from(self.season[measure]);
-        (away * BIT / i32::from(spread), value - i32::from(self.high[measure]))
+        let Expected { centre, spread } = self.expected(measure);
+        let value = i32::from(self.row[measure]) - self.shared(measure);
+        let away = value - i32::from(centre) - i32::from(self.common.season[measure]);
+        (away * BIT / i32::from(spread), value - i32::from(self.high(measure)))
     }
 
     /// Whether a day is the one that makes a slow change of a measure.
     #[must_use]
     pub fn has_drifted(&self, measure: usize) -> bool {
-        self.profile.has_drifted(measure, &self.row, &self.season)
+        self.profile.has_drifted(measure, &self.row, &self.common.season)
+    }
+
+    /// A measure without what is the day's, and what most of its crowd show on it, more or less.
+    fn own(&self, measure: usize) -> i16 {
+        let Common { season, shift, .. } = self.common.as_ref();
+        let shared = shift[measure].min(MEASURES[measure].shared_max);
+        let value = i32::from(self.row[measure]);
+        short(value - i32::from(season[measure]) - i32::from(shared))
+    }
+
+    /// Where it stands among its peers on a day.
+    #[must_use]
+    pub fn place(&self, peers: &Peers) -> Option<Place> {
+        peers.place(self.profile.group?, &std::array::from_fn(|at| self.own(at)))
     }
 
     /// How much is known of the entity, in words.
     #[must_use]
-    pub fn history(&self, span: Span) -> String {
+    pub fn history(&self) -> String {
+        let span = self.common.span;
         let (count, days) = (self.profile.count(span), self.profile.days);
         let crowd = match self.profile.group {
             Some(group) => format!(", peer group {group}"),
@@ -89,6 +134,14 @@ impl Entry<'_> {
     }
 }
 
+fn expected(profile: &Profile, common: &Common, at: usize) -> Expected {
+    let usual = profile.usual(common.span, at).copied().unwrap_or_default();
+    usual.expected(profile.count(common.span), common.prior.get(at), MEASURES[at].spread_min)
+}
+
+/// A window that is over, whose it is, what is known of that entity, and what was measured.
+pub(super) type Measured<'a> = (&'a Entity, &'a Window, &'a Profile, Row);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Over<'a> {
@@ -100,6 +153,8 @@ pub struct Over<'a> {
     pub known: Known,
     /// By entity.
     pub entries: Vec<Entry<'a>>,
+    /// The groups of peers.
+    pub peers: &'a Peers,
     /// How much each crowd lies above what was to be expected.
     shifts: BTreeMap<Which, Row>,
     /// What is usual of each crowd, hours and days.
@@ -111,47 +166,40 @@ impl<'a> Over<'a> {
     #[must_use]
     pub fn new(
         (span, number): (Span, i64),
-        windows: impl Iterator<Item = (&'a Entity, &'a Window, &'a Profile, Row)>,
-        crowds: &Crowds,
+        windows: impl Iterator<Item = Measured<'a>>,
+        (crowds, peers): (&Crowds, &'a Peers),
         known: Known,
     ) -> Self {
-        let mut seasons: BTreeMap<Which, Row> = BTreeMap::new();
-        let mut members: BTreeMap<Which, Vec<usize>> = BTreeMap::new();
-        let mut entries: Vec<Entry<'a>> = Vec::new();
-        for (entity, window, profile, row) in windows {
-            let which = crowds.which(entity, profile.group);
-            let crowd = crowds.get(which);
-            let season = *seasons.entry(which).or_insert_with(|| crowd.season(span, number));
-            members.entry(which).or_default().push(entries.len());
-            let usual = |at: usize| profile.usual(span, at).copied().unwrap_or_default();
-            let count = profile.count(span);
-            let expected = |at: usize| {
-                usual(at).expected(count, crowd.prior(span, at), MEASURES[at].spread_min)
-            };
-            entries.push(Entry {
-                entity,
-                window,
-                profile,
-                row,
-                expected: std::array::from_fn(expected),
-                season,
-                shared: [0; WIDTH],
-                high: std::array::from_fn(|at| usual(at).high),
-            });
+        let mut members: BTreeMap<Which, Vec<(usize, Measured<'a>)>> = BTreeMap::new();
+        let mut count = 0;
+        for (at, measured) in windows.enumerate() {
+            let (entity, _, profile, _) = measured;
+            members.entry(crowds.which(entity, profile.group)).or_default().push((at, measured));
+            count = at + 1;
         }
+        let mut entries: Vec<Option<Entry<'a>>> = Vec::new();
+        entries.resize_with(count, || None);
         let (mut shifts, mut priors) = (BTreeMap::new(), BTreeMap::new());
         for (which, members) in members {
+            let crowd = crowds.get(which);
+            let season = crowd.season(span, number);
+            let prior = crowd.priors(span).to_vec();
+            let mut common = Common { span, prior, season, shift: [0; WIDTH] };
             if span == Span::Day {
-                priors.extend(prior(&entries, &members).map(|prior| (which, prior)));
+                priors.extend(priors_of(&members).map(|prior| (which, prior)));
             }
-            let Some(shift) = shift(&entries, &members, known) else { continue };
-            shifts.insert(which, shift);
-            for member in members {
-                let bounded = |at: usize| shift[at].clamp(0, MEASURES[at].shared_max);
-                entries[member].shared = std::array::from_fn(bounded);
+            if let Some(shift) = shift(&members, &common, known) {
+                shifts.insert(which, shift);
+                common.shift = shift;
+            }
+            let common = Rc::new(common);
+            for (at, (entity, window, profile, row)) in members {
+                let common = Rc::clone(&common);
+                entries[at] = Some(Entry { entity, window, profile, row, common });
             }
         }
-        Self { span, number, known, entries, shifts, priors }
+        let entries = entries.into_iter().flatten().collect();
+        Self { span, number, known, entries, peers, shifts, priors }
     }
 
     /// When it began, and when it ended.
@@ -191,10 +239,10 @@ impl Shifts {
 }
 
 /// What is usual of the hours and days of known members; nothing where they are few.
-fn prior(entries: &[Entry<'_>], members: &[usize]) -> Option<[Vec<Prior>; 2]> {
+fn priors_of(members: &[(usize, Measured<'_>)]) -> Option<[Vec<Prior>; 2]> {
     let is_known = |profile: &&Profile| profile.is_known() && profile.count(Span::Day) > 1;
     let known: Vec<&Profile> =
-        members.iter().map(|at| entries[*at].profile).filter(is_known).collect();
+        members.iter().map(|(_, (_, _, profile, _))| *profile).filter(is_known).collect();
     if known.len() < MEMBERS_MIN {
         return None;
     }
@@ -213,9 +261,12 @@ fn prior(entries: &[Entry<'_>], members: &[usize]) -> Option<[Vec<Prior>; 2]> {
 
 /// The median of how far known members lie above what was to be expected, by measure; nothing where
 /// they are few.
-fn shift(entries: &[Entry<'_>], members: &[usize], known: Known) -> Option<Row> {
-    let members: Vec<&Entry<'_>> =
-        members.iter().map(|at| &entries[*at]).filter(|it| it.profile.is_known()).collect();
+fn shift(members: &[(usize, Measured<'_>)], common: &Common, known: Known) -> Option<Row> {
+    let members: Vec<(&Profile, &Row)> = members
+        .iter()
+        .map(|(_, (_, _, profile, row))| (*profile, row))
+        .filter(|(profile, _)| profile.is_known())
+        .collect();
     if members.len() < MEMBERS_MIN {
         return None;
     }
@@ -225,9 +276,9 @@ fn shift(entries: &[Entry<'_>], members: &[usize], known: Known) -> Option<Row> 
             return 0;
         }
         above.clear();
-        above.extend(members.iter().map(|entry| {
-            let expected = i32::from(entry.expected[at].centre) + i32::from(entry.season[at]);
-            short(i32::from(entry.row[at]) - expected)
+        above.extend(members.iter().map(|(profile, row)| {
+            let centre = i32::from(expected(profile, common, at).centre);
+            short(i32::from(row[at]) - centre - i32::from(common.season[at]))
         }));
         let middle = above.len() / 2;
         *above.select_nth_unstable(middle).1

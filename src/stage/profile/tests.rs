@@ -47,19 +47,27 @@ impl Lives {
         let windows = self.profiles.iter().enumerate();
         let windows = windows.map(|(n, (entity, profile))| (entity, &window, profile, row(n)));
         let known = Known::of(ALL);
-        let over = Over::new((Span::Day, day), windows, &self.crowds, known);
+        let peers = Peers::default();
+        let over = Over::new((Span::Day, day), windows, (&self.crowds, &peers), known);
         let above: Vec<(i32, i32)> = over
             .entries
             .iter()
             .map(|entry| entry.above(self.measure))
             .map(|(spreads, beyond)| (spreads / 256, beyond))
             .collect();
-        let seasons: Vec<Row> = over.entries.iter().map(|entry| entry.season).collect();
+        let seasons: Vec<Row> = over.entries.iter().map(|entry| *entry.season()).collect();
         over.shifts().teach(&mut self.crowds);
         for (n, profile) in self.profiles.values_mut().enumerate() {
             let is_suspicious = suspicious.contains(&n);
             let (row, score) = (row_of(self.measure, of(n)), 0);
-            let outcome = Outcome { row: &row, season: &seasons[n], known, score, is_suspicious };
+            let outcome = Outcome {
+                row: &row,
+                season: &seasons[n],
+                known,
+                apart: None,
+                score,
+                is_suspicious,
+            };
             profile.learn_day(day, &outcome);
             let again: Profile = decode(&encode(profile)).unwrap();
             assert_eq!(&again, profile, "saved");
