@@ -12,12 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
+use crate::stage::Wants;
 use crate::stage::activity::{Deeds, Row, Span, Window};
-use crate::stage::profile::{
-    Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile,
-};
+use crate::stage::profile::{Entry, GroupId, Known, Outcome, Over, Profile};
 
-use super::refit::Refit;
+use super::learnt::Learning;
 
 /// Hours of a day that may be missing.
 const TORN_MAX: usize = 6;
@@ -35,12 +34,7 @@ pub(super) struct Activity {
     /// Windows that are open.
     held: usize,
     profiles: BTreeMap<Entity, Box<Profile>>,
-    crowds: Crowds,
-    peers: Peers,
-    /// Groups of peers that are being found anew.
-    refit: Option<Refit>,
-    /// Whether anybody asks for groups.
-    is_grouped: bool,
+    learning: Learning,
     dropped: u64,
     /// What changed since the last [`Activity::save`], if anybody saves.
     changed: Option<Changed>,
@@ -50,8 +44,6 @@ pub(super) struct Activity {
 struct Changed {
     windows: BTreeSet<Key>,
     profiles: BTreeSet<Entity>,
-    crowds: bool,
-    peers: bool,
 }
 
 /// What was said of a window that is over: the highest score, and whether it is an alert.
@@ -65,11 +57,6 @@ pub(super) struct Seen<'a> {
 
 const WINDOW_KEY: &[u8] = b"vw";
 const PROFILE_KEY: &[u8] = b"vp";
-const CROWDS_KEY: &[u8] = b"vc";
-const PEERS_KEY: &[u8] = b"vg";
-const REFIT_KEY: &[u8] = b"vr";
-/// Minutes from the end of a day to when groups that were found from it come in.
-const REFIT_MINUTES: i64 = HOUR / MINUTE;
 
 /// Minutes of a window.
 const fn minutes(span: Span) -> i64 {
@@ -77,9 +64,9 @@ const fn minutes(span: Span) -> i64 {
 }
 
 impl Activity {
-    /// With room for so many entities; with groups of peers, if somebody asks for them.
-    pub(super) fn new(max: usize, is_grouped: bool) -> Self {
-        Self { max, is_grouped, ..Self::default() }
+    /// With room for so many entities, and with what judges ask for.
+    pub(super) fn new(max: usize, wants: Wants) -> Self {
+        Self { max, learning: Learning::new(wants), ..Self::default() }
     }
 
     /// From now on remembers what changed.
@@ -126,28 +113,20 @@ impl Activity {
         of(Span::Hour).into_iter().chain(of(Span::Day)).min()
     }
 
-    /// The next minute that ends a window, or in which new groups come in.
+    /// The next minute that ends a window, or in which what was learned comes in.
     pub(super) fn due(&self) -> Option<Minute> {
-        let refit = self.refit.as_ref().map(Refit::at);
-        self.first().map(|(minute, ..)| minute).into_iter().chain(refit).min()
+        self.first().map(|(minute, ..)| minute).into_iter().chain(self.learning.due()).min()
     }
 
-    /// New groups come in.
+    /// What was learned comes in.
     fn regroup(&mut self) {
-        let Some(refit) = self.refit.take() else { return };
-        let Fitted { peers, members, sizes } = refit.finish();
-        self.peers = peers;
-        self.crowds.regroup(&sizes);
-        for (entity, group) in members {
+        for (entity, group) in self.learning.finish() {
             let Some(profile) = self.profiles.get_mut(&entity) else { continue };
             if profile.join(group)
                 && let Some(changed) = &mut self.changed
             {
                 changed.profiles.insert(entity);
             }
-        }
-        if let Some(changed) = &mut self.changed {
-            (changed.crowds, changed.peers) = (true, true);
         }
     }
 
@@ -161,7 +140,7 @@ impl Activity {
     ) {
         while let Some(due) = self.due().filter(|due| *due <= minute) {
             // Before what ends with that minute.
-            if self.refit.as_ref().is_some_and(|refit| refit.at() <= due) {
+            if self.learning.due().is_some_and(|at| at <= due) {
                 if due > seen.now {
                     break;
                 }
@@ -202,13 +181,17 @@ impl Activity {
         let zipped = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
             Some((entity, window, profiles.get(entity)?.as_ref(), *row))
         });
-        let context = (&self.crowds, &self.peers);
-        let over = Over::new((Span::Hour, hour), zipped, context, known);
+        let over = Over::new((Span::Hour, hour), zipped, self.learning.learnt(), known);
         let verdicts = judge(&over);
         let seasons: Vec<Row> = over.entries.iter().map(|entry| *entry.season()).collect();
-        let shifts = over.shifts();
         if is_whole {
-            shifts.teach(&mut self.crowds);
+            let is_suspicious = |at: usize| {
+                let verdict = verdicts.get(over.entries[at].entity);
+                verdict.is_some_and(|(_, is_suspicious)| *is_suspicious)
+            };
+            let offered = self.learning.offered(&over, is_suspicious);
+            let shifts = over.shifts();
+            self.learning.learn(shifts, &offered);
         }
         let day = hour.div_euclid(DAY_HOURS);
         for (((entity, window), row), season) in windows.into_iter().zip(&rows).zip(&seasons) {
@@ -220,7 +203,6 @@ impl Activity {
             if let Some(changed) = &mut self.changed {
                 changed.profiles.insert(entity.clone());
                 changed.windows.insert((Span::Day, day, entity.clone()));
-                changed.crowds = true;
             }
             let of_day = self.open.entry((Span::Day, day)).or_default();
             self.held += usize::from(!of_day.contains_key(&entity));
@@ -245,11 +227,10 @@ impl Activity {
             let profile = profiles.get(entity)?.as_ref();
             Some((entity, window, profile, profile.measure_day(window)))
         });
-        let context = (&self.crowds, &self.peers);
-        let over = Over::new((Span::Day, day), measured, context, known);
+        let over = Over::new((Span::Day, day), measured, self.learning.learnt(), known);
         let verdicts = judge(&over);
         let apart = |entry: &Entry<'_>| {
-            let place = entry.place(over.peers)?;
+            let place = entry.place(&over)?;
             Some((place.beyond / 16).clamp(i16::MIN.into(), i16::MAX.into()) as i16)
         };
         let learned: Vec<(Entity, Row, Row, Option<i16>)> = over
@@ -261,7 +242,7 @@ impl Activity {
         if !is_whole {
             return;
         }
-        shifts.teach(&mut self.crowds);
+        self.learning.learn(shifts, &[]);
         for (entity, row, season, apart) in learned {
             let (score, is_suspicious) = verdicts.get(&entity).copied().unwrap_or_default();
             let (row, season) = (&row, &season);
@@ -271,19 +252,10 @@ impl Activity {
             }
             if let Some(changed) = &mut self.changed {
                 changed.profiles.insert(entity);
-                changed.crowds = true;
             }
         }
         self.forget((day + 1) * DAY_HOURS);
-        if self.is_grouped {
-            let at = Minute((day + 1) * minutes(Span::Day) + REFIT_MINUTES - 1);
-            let profiles = self.profiles.iter().map(|(entity, it)| (entity, it.as_ref()));
-            let fit = Fit::new(profiles, &self.peers, day.unsigned_abs());
-            self.refit = fit.map(|fit| Refit::start(fit, at));
-            if let Some(changed) = &mut self.changed {
-                changed.peers = true;
-            }
-        }
+        self.learning.begin(day, &self.profiles);
     }
 
     /// Forgets strangers that were not heard for a day, and, where it is nearly full, who was not
@@ -318,6 +290,11 @@ impl Activity {
         }
     }
 
+    /// Of what panicked while it was learned: since the last call.
+    pub(super) fn failed(&mut self) -> Wants {
+        self.learning.failed()
+    }
+
     /// What found no room.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
@@ -335,13 +312,7 @@ impl Activity {
             let value = self.profiles.get(&entity).map(|profile| encode(&(&entity, profile)));
             sink(&[PROFILE_KEY, &entity.to_bytes()].concat(), value.as_deref());
         }
-        if changed.crowds {
-            sink(CROWDS_KEY, Some(&encode(&self.crowds)));
-        }
-        if changed.peers {
-            sink(PEERS_KEY, Some(&encode(&self.peers)));
-            sink(REFIT_KEY, self.refit.as_ref().map(Refit::save).as_deref());
-        }
+        self.learning.save(sink);
     }
 
     /// Takes back a key that [`Activity::save`] handed out.
@@ -349,13 +320,7 @@ impl Activity {
     /// # Errors
     /// When it is none.
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damaged> {
-        if key == CROWDS_KEY {
-            self.crowds = decode(value)?;
-        } else if key == PEERS_KEY {
-            self.peers = decode(value)?;
-        } else if key == REFIT_KEY {
-            self.refit = Some(Refit::load(value)?);
-        } else if key.starts_with(PROFILE_KEY) {
+        if key.starts_with(PROFILE_KEY) {
             let (entity, profile): (Entity, Box<Profile>) = decode(value)?;
             if !profile.is_sound() {
                 return Err(Damaged("not a profile".to_owned()));
@@ -368,7 +333,7 @@ impl Activity {
             }
             let all = self.open.entry((span, number)).or_default();
             self.held += usize::from(all.insert(entity, window).is_none());
-        } else {
+        } else if !self.learning.load(key, value)? {
             return Err(Damaged("a key of no activity".to_owned()));
         }
         Ok(())
@@ -376,12 +341,12 @@ impl Activity {
 
     /// What the keys begin with that all profiles need.
     pub(super) fn keys() -> Vec<Vec<u8>> {
-        vec![PROFILE_KEY.to_vec(), CROWDS_KEY.to_vec()]
+        [vec![PROFILE_KEY.to_vec()], Learning::keys()].concat()
     }
 
     /// What the keys begin with that a profile needs.
     pub(super) fn keys_of(entity: &Entity) -> Vec<Vec<u8>> {
-        vec![[PROFILE_KEY, &entity.to_bytes()].concat(), CROWDS_KEY.to_vec()]
+        [vec![[PROFILE_KEY, &entity.to_bytes()].concat()], Learning::keys()].concat()
     }
 
     /// The profiles, by entity.
@@ -396,7 +361,7 @@ impl Activity {
 
     /// How many members a group of peers had when it was last asked for.
     pub(super) fn members(&self, group: GroupId) -> u64 {
-        self.crowds.members(group)
+        self.learning.members(group)
     }
 }
 
@@ -412,6 +377,7 @@ mod tests {
     use crate::base::address::Addr;
     use crate::stage::activity::Deed;
 
+    const ALL: Wants = Wants { peers: true, isolation: true };
     const HERE: fn(Log, Minute) -> bool = |_, _| true;
 
     fn host(n: u32) -> Entity {
@@ -422,7 +388,7 @@ mod tests {
     fn seen(over: &Over<'_>) -> String {
         let of = |at: usize| {
             let entry = &over.entries[at];
-            format!("{:?} {:?} {:?}", entry.entity, entry.row, entry.deviations())
+            format!("{:?} {:?} {:?}", entry.entity, entry.row, entry.place(over))
         };
         let all: Vec<String> = (0..over.entries.len()).map(of).collect();
         format!("{:?} {}: {}", over.span, over.number, all.join("; "))
@@ -463,7 +429,7 @@ mod tests {
         /// saved is what a fresh start would save.
         #[test]
         fn saved_and_loaded_is_as_never_stopped(told in told(), stop in 0..120_usize) {
-            let (mut never, mut again) = (Activity::new(100, true), Activity::new(100, true));
+            let (mut never, mut again) = (Activity::new(100, ALL), Activity::new(100, ALL));
             let mut keys = BTreeMap::new();
             never.track();
             again.track();
@@ -471,7 +437,7 @@ mod tests {
             for (n, (minute, entity, peers)) in told.iter().enumerate() {
                 if n == stop {
                     kept(&mut again, &mut keys);
-                    again = Activity::new(100, true);
+                    again = Activity::new(100, ALL);
                     again.track();
                     for (key, value) in &keys {
                         again.load(key, value).unwrap();
@@ -496,7 +462,7 @@ mod tests {
 
     #[test]
     fn strangers_have_a_bound_and_drive_nobody_out() {
-        let mut activity = Activity::new(100, true);
+        let mut activity = Activity::new(100, ALL);
         let mut out = Vec::new();
         // Ten hosts that are there for days.
         for hour in 0..30 * 24 {
@@ -528,16 +494,17 @@ mod tests {
 
     #[test]
     fn groups_come_in_at_a_stated_time_and_after_a_restart_too() {
-        // Two departments of twelve, of which one reaches for three others a day and one for thirty.
+        // Two departments of twelve, of which one reaches for three others a day and one for
+        // thirty.
         let peers = |n: u32| -> Vec<u16> { (0..if n < 12 { 3 } else { 30 }).collect() };
         let run = |stop: Option<i64>| {
-            let (mut activity, mut keys) = (Activity::new(100, true), BTreeMap::new());
+            let (mut activity, mut keys) = (Activity::new(100, ALL), BTreeMap::new());
             activity.track();
             let (mut out, mut grouped) = (Vec::new(), Vec::new());
             for hour in 0..6 * 24 {
                 if stop == Some(hour) {
                     kept(&mut activity, &mut keys);
-                    activity = Activity::new(100, true);
+                    activity = Activity::new(100, ALL);
                     activity.track();
                     for (key, value) in &keys {
                         activity.load(key, value).unwrap();
@@ -572,7 +539,7 @@ mod tests {
 
     #[test]
     fn any_bytes_are_no_state() {
-        let mut activity = Activity::new(10, true);
+        let mut activity = Activity::new(10, ALL);
         for key in [b"vw".as_slice(), b"vp", b"vc", b"vx", b"v"] {
             for value in [b"".as_slice(), b"x", &[255; 40]] {
                 assert!(activity.load(key, value).is_err(), "{key:?} {value:?}");

@@ -13,7 +13,7 @@ use crate::document::{Contribution, Hidden, ModelName, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Finding, Log, Scope, Uid};
 use crate::risk::{AllowList, Change, Event, Findings, Grounds, Ledger, Policy, RESERVED, Share};
 use crate::stage::profile::Over;
-use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef};
+use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef, Wants};
 
 use super::activity::{Activity, Seen, Verdicts};
 use super::alerting::{AlertPolicy, Alerting};
@@ -104,14 +104,17 @@ impl Core {
         let names = stages.iter().map(|plan| plan.def.name).collect();
         let half_life_us = policy.half_life_max();
         let judges = || stages.iter().filter_map(|plan| plan.judge.as_ref());
-        let is_grouped = judges().any(|judge| judge.wants_peers());
+        let wants = Wants {
+            peers: judges().any(|judge| judge.wants().peers),
+            isolation: judges().any(|judge| judge.wants().isolation),
+        };
         Self {
             identity,
             stages,
             lateness_us,
             windows: Windows::default(),
             census: Census::new(roles),
-            activity: Activity::new(policy.entities_max(), is_grouped),
+            activity: Activity::new(policy.entities_max(), wants),
             findings: Findings::default(),
             ledger: Ledger::new(policy),
             allow: AllowList::default(),
@@ -378,6 +381,14 @@ impl Core {
             }
             verdicts
         });
+        let failed = activity.failed();
+        let asked =
+            |wants: Wants| (wants.peers && failed.peers) || (wants.isolation && failed.isolation);
+        for plan in stages.iter() {
+            if plan.judge.as_ref().is_some_and(|judge| asked(judge.wants())) {
+                *panics.entry(plan.def.name).or_default() += 1;
+            }
+        }
         self.activity = activity;
         for evidence in found {
             self.take_found(counted, evidence);

@@ -16,6 +16,7 @@ mod guard;
 mod horizon;
 mod kept;
 mod lane;
+mod learnt;
 mod live;
 mod output;
 mod profiles;

@@ -14,6 +14,8 @@ mod context;
 mod dga;
 mod http_oddities;
 mod input;
+mod isolation_forest;
+mod judged;
 mod keys;
 mod known;
 #[cfg(test)]
@@ -63,6 +65,7 @@ pub static TABLE: &[StageDef] = &[
     malicious_download::STAGE,
     baseline::STAGE,
     peer_group::STAGE,
+    isolation_forest::STAGE,
 ];
 
 /// What the program knows of a stage before it is built.
@@ -135,12 +138,21 @@ pub enum Combine {
     Sum,
 }
 
+/// What is learned anew at the end of each day, if a judge asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Groups of peers.
+    pub peers: bool,
+    /// Which hours are unlike others.
+    pub isolation: bool,
+}
+
 /// A stage that judges what entities did in an hour or a day that is over, by what is usual of them
 /// and of those like them.
 pub trait Judge: Send {
-    /// Whether it asks for groups of peers, which are found at the end of each day then.
-    fn wants_peers(&self) -> bool {
-        false
+    /// What it asks for beside profiles.
+    fn wants(&self) -> Wants {
+        Wants::default()
     }
 
     /// Judges the windows of an hour or a day, all of them, in the order of their entities.

@@ -9,7 +9,7 @@
 
 use super::super::Table;
 use super::Settings;
-use super::means::{Centre, best, means, nearest, square};
+use super::means::{Centre, best, means, nearest, settled, square};
 use super::scale::CLIP;
 use crate::base::random::Random;
 
@@ -19,31 +19,58 @@ const WHOLE: i64 = 10_000;
 /// Starts of each fit, of which the best counts: the centres are sought again afterwards.
 const STARTS: usize = 5;
 
+/// By how much others have to be better than the groups that there were.
+const CLEARLY: i64 = 500;
+
 /// Clouds to compare with.
 const CLOUDS: i64 = 3;
 
 /// Rows that are summed, with random signs, for a row of a cloud: enough for a hump.
 const SUMMED: u32 = 16;
 
-/// How many groups `points` have, between the numbers of `settings`.
-pub(super) fn choose(points: &Table, settings: &Settings, random: &mut Random) -> usize {
+/// What to make of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// The groups that there were.
+    Kept,
+    /// So many others.
+    Anew(usize),
+}
+
+/// How many groups `points` have, between the numbers of `settings`; or those that there were, if
+/// others are not clearly better.
+pub(super) fn choose(
+    points: &Table,
+    settings: &Settings,
+    before: &[Centre],
+    random: &mut Random,
+) -> Choice {
     let (least, most) = settings.numbers();
     if least == most {
-        return most;
+        return Choice::Anew(most);
     }
     // With groups of hardly enough rows chance decides which of them are groups.
     let room = points.len() / (2 * settings.members_min.max(1) as usize);
     let most = most.min(room.max(least));
     let clouds: Vec<Table> = (0..CLOUDS).map(|_| cloud(points, random)).collect();
+    let of_clouds = |k: usize, random: &mut Random| {
+        clouds.iter().map(|cloud| score(cloud, k, settings, random)).sum::<i64>() / CLOUDS
+    };
     let mut found = (if least > 1 { i64::MIN } else { clear(points.len()) }, least);
     for k in least.max(2)..=most {
-        let of = clouds.iter().map(|cloud| score(cloud, k, settings, random)).sum::<i64>();
-        let more = score(points, k, settings, random) - of / CLOUDS;
+        let more = score(points, k, settings, random) - of_clouds(k, random);
         if more > found.0 {
             found = (more, k);
         }
     }
-    found.1
+    if before.len() > 1 {
+        let kept = enough(points, settled(points, before), settings.members_min);
+        let more = silhouette(points, &kept) - of_clouds(kept.len(), random);
+        if kept.len() == before.len() && more + CLEARLY >= found.0 {
+            return Choice::Kept;
+        }
+    }
+    Choice::Anew(found.1)
 }
 
 /// How much more than in clouds says that there are groups: more than what rows without groups have
@@ -52,10 +79,9 @@ const fn clear(rows: usize) -> i64 {
     300 + 6000 / (rows + 1).isqrt() as i64
 }
 
-/// The silhouette of the best `k` groups; 0 where fewer than two are groups.
+/// The silhouette of the best `k` groups.
 fn score(points: &Table, k: usize, settings: &Settings, random: &mut Random) -> i64 {
-    let centres = enough(points, best(points, k, STARTS, random), settings.members_min);
-    if centres.len() < 2 { 0 } else { silhouette(points, &centres) }
+    silhouette(points, &enough(points, best(points, k, STARTS, random), settings.members_min))
 }
 
 /// The centres that are nearest to so many rows: fewer are no group, but wild rows.
@@ -65,8 +91,11 @@ pub(super) fn enough(points: &Table, centres: Vec<Centre>, members_min: u32) -> 
     kept.map(|(centre, _)| centre.clone()).collect()
 }
 
-/// The mean over rows of how much nearer the own centre is than the next.
+/// The mean over rows of how much nearer the own centre is than the next; 0 where there is no next.
 fn silhouette(points: &Table, centres: &[Centre]) -> i64 {
+    if centres.len() < 2 {
+        return 0;
+    }
     let of = |row: &[i16]| {
         let (own, least) = nearest(centres.iter().map(Vec::as_slice), row);
         let others = centres.iter().enumerate().filter(|(place, _)| *place != own);

@@ -66,17 +66,26 @@ pub(super) fn best(points: &Table, k: usize, starts: usize, random: &mut Random)
         let start = points.rows().take(1).map(<[i16]>::to_vec).collect::<Vec<_>>();
         return means(points, &start).into_iter().map(|(_, centre)| centre).collect();
     }
-    let values = points.rows().flatten().map(|value| f64::from(*value)).collect();
-    let Ok(records) = Array2::from_shape_vec((points.len(), points.width()), values) else {
-        return Vec::new();
-    };
-    let dataset = DatasetBase::from(records);
+    let Some(dataset) = dataset(points) else { return Vec::new() };
     let found = (0..starts).map(|_| {
         let start = scatter(points, k, random);
         let centres = settle(&dataset, &start).unwrap_or(start);
         (inertia(points, &centres), centres)
     });
     found.min_by_key(|(inertia, _)| *inertia).map(|(_, centres)| centres).unwrap_or_default()
+}
+
+/// The centres that others lead to.
+pub(super) fn settled(points: &Table, start: &[Centre]) -> Vec<Centre> {
+    let found = dataset(points).and_then(|dataset| settle(&dataset, start));
+    found.unwrap_or_else(|| start.to_vec())
+}
+
+type Dataset = DatasetBase<Array2<f64>, Array1<()>>;
+
+fn dataset(points: &Table) -> Option<Dataset> {
+    let values = points.rows().flatten().map(|value| f64::from(*value)).collect();
+    Array2::from_shape_vec((points.len(), points.width()), values).ok().map(DatasetBase::from)
 }
 
 /// Rows to start from: each is drawn in proportion to the square of its distance to those before
@@ -121,7 +130,7 @@ fn drawn(weights: &[u64], mut mark: u64) -> usize {
 }
 
 /// Where Lloyd's rounds lead from a start.
-fn settle(dataset: &DatasetBase<Array2<f64>, Array1<()>>, start: &[Centre]) -> Option<Vec<Centre>> {
+fn settle(dataset: &Dataset, start: &[Centre]) -> Option<Vec<Centre>> {
     let width = dataset.records().ncols();
     let values = start.iter().flatten().map(|value| f64::from(*value)).collect();
     let centres = Array2::from_shape_vec((start.len(), width), values).ok()?;

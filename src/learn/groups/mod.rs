@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::Table;
 use crate::base::limits::{GROUPS_MAX, TABLE_WIDTH_MAX};
 use crate::base::random::Random;
+use choose::Choice;
 use means::{Centre, square};
 use scale::{CLIP, Scale, scales};
 
@@ -170,20 +171,25 @@ impl Groups {
         for row in table.rows() {
             scaled.push(&scaled_row(&scales, row));
         }
-        let centres = on_one_thread(|| centres(&scaled, &settings, seed));
+        let before = before.filter(|before| before.width() == table.width());
+        let moved: Vec<Centre> = before.map_or_else(Vec::new, |before| {
+            (0..before.len()).map(|at| scaled_row(&scales, &before.centre(at))).collect()
+        });
+        let centres = on_one_thread(|| centres(&scaled, &settings, &moved, seed));
         let mut found = Self { scales, groups: Vec::new(), next_id };
-        let named = found.named(centres, before);
+        let old = before.map(|before| before.groups.as_slice()).unwrap_or_default();
+        let named = found.named(centres, old, &moved);
         found.groups = described(&scaled, named);
         found
     }
 
-    /// Gives each centre its id, and orders them by it.
-    fn named(&mut self, centres: Vec<Centre>, before: Option<&Self>) -> Vec<(u32, Centre)> {
-        let before = before.filter(|before| before.width() == self.width());
-        let old = before.map(|before| before.groups.as_slice()).unwrap_or_default();
-        let moved: Vec<Centre> = (0..old.len())
-            .filter_map(|place| Some(scaled_row(&self.scales, &before?.centre(place))))
-            .collect();
+    /// Gives each centre its id, and orders them by it: old groups are at `moved` on this scale.
+    fn named(
+        &mut self,
+        centres: Vec<Centre>,
+        old: &[Group],
+        moved: &[Centre],
+    ) -> Vec<(u32, Centre)> {
         let apart = |centre: &Centre| moved.iter().map(|old| root(old, centre)).collect();
         let distances: Vec<Vec<u64>> = centres.iter().map(apart).collect();
         let reaches: Vec<u64> =
@@ -331,14 +337,18 @@ fn root(one: &[i16], other: &[i16]) -> u64 {
 }
 
 /// The centres of the groups of scaled rows, at least one; the greatest group first.
-fn centres(scaled: &Table, settings: &Settings, seed: u64) -> Vec<Centre> {
+fn centres(scaled: &Table, settings: &Settings, before: &[Centre], seed: u64) -> Vec<Centre> {
     let mut random = Random::new(seed);
     let mut order: Vec<usize> = (0..scaled.len()).collect();
     // Equal rows are the same whichever comes first, so what follows knows no order.
     order.sort_unstable_by(|one, other| scaled.row(*one).cmp(scaled.row(*other)));
-    let k = choose::choose(&drawn(scaled, &order, ROWS_CHOSEN, &mut random), settings, &mut random);
+    let few = drawn(scaled, &order, ROWS_CHOSEN, &mut random);
+    let choice = choose::choose(&few, settings, before, &mut random);
     let sought = drawn(scaled, &order, ROWS_SOUGHT, &mut random);
-    let best = means::best(&sought, k, STARTS, &mut random);
+    let best = match choice {
+        Choice::Kept => means::settled(&sought, before),
+        Choice::Anew(k) => means::best(&sought, k, STARTS, &mut random),
+    };
     let mut kept = choose::enough(&sought, best, settings.members_min);
     if kept.is_empty() {
         kept = means::best(&sought, 1, 1, &mut random);

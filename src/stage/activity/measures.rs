@@ -4,7 +4,8 @@ use crate::base::log2::{BIT, log2, whole_power};
 use crate::record::Log;
 use crate::record::schema::{ColumnId, RESP_H, RESP_P, conn, dns, files, http};
 
-use super::window::Sample;
+use super::super::ramp::ramp;
+use super::window::{Sample, Span};
 
 /// The number of measures.
 pub const WIDTH: usize = 25;
@@ -69,6 +70,22 @@ pub struct Measure {
     /// A change that most of a group show at the same time is nobody's own, up to this: an update
     /// is everybody's, and so is a worm.
     pub shared_max: i16,
+}
+
+/// By how much a day is more than an hour.
+const DAY_BITS: i32 = 2 * BIT;
+
+impl Measure {
+    /// Whether that is much at all in an hour or a day, in parts per million.
+    #[must_use]
+    pub fn much(&self, span: Span, value: i16) -> u64 {
+        let more = match (span, self.scale) {
+            (Span::Day, Scale::Count | Scale::Bytes) => DAY_BITS,
+            _ => 0,
+        };
+        let (least, full) = (i32::from(self.volume.0) + more, i32::from(self.volume.1) + more);
+        ramp(value.into(), (least, full))
+    }
 }
 
 const fn bits(whole: i16) -> i16 {

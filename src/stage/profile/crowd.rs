@@ -105,6 +105,13 @@ pub(super) enum Which {
     Group(GroupId),
 }
 
+impl Which {
+    /// All hosts or all users.
+    pub(super) fn of(entity: &Entity) -> Self {
+        if entity.addr().is_some() { Self::Hosts } else { Self::Users }
+    }
+}
+
 impl Crowds {
     /// Groups that are no more are forgotten, those that are new begin with what is usual of all.
     pub fn regroup(&mut self, sizes: &BTreeMap<GroupId, u64>) {
@@ -124,8 +131,7 @@ impl Crowds {
     pub(super) fn which(&self, entity: &Entity, group: Option<GroupId>) -> Which {
         match group.filter(|group| self.groups.contains_key(group)) {
             Some(group) => Which::Group(group),
-            None if entity.addr().is_some() => Which::Hosts,
-            None => Which::Users,
+            None => Which::of(entity),
         }
     }
 

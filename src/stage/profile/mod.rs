@@ -16,6 +16,7 @@
 
 mod crowd;
 mod drift;
+mod isolation;
 mod over;
 mod peers;
 #[cfg(test)]
@@ -32,7 +33,8 @@ use crate::base::time::Minute;
 use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, Window};
 
 pub use crowd::{Crowd, Crowds, GroupId};
-pub use over::{Entry, Known, Over, Shifts};
+pub use isolation::{Grow, Hours, Isolation, Part, Rarity, Seen};
+pub use over::{Entry, Known, Learnt, Over, Shifts};
 pub use peers::{Fit, Fitted, Peers, Place};
 use usual::Pace;
 pub use usual::{Expected, Prior, Usual};
@@ -71,9 +73,9 @@ pub struct Profile {
     pub first_day: i64,
     /// The crowd it belongs to.
     pub group: Option<GroupId>,
-    /// How far its days are from the middle of its group, in 16ths of the group's spread beyond what
-    /// is usual there; of so many days.
-    apart: Usual,
+    /// The most that one of its days was from the middle of its group, in 16ths of the group's
+    /// spread beyond what is usual there; of so many days.
+    apart: i16,
     apart_days: u16,
     of_hour: Learned,
     of_day: Learned,
@@ -185,17 +187,18 @@ impl Profile {
             .map_or(0, |sum| u32::from(*sum) * 1_000_000 / u32::from(drift::CHANGE))
     }
 
-    /// How far from its peers its days are usually, and on how many days that was seen.
+    /// The most that it was from its peers on a day, in 16ths of their spread beyond what is usual
+    /// there, and of how many days.
     #[must_use]
-    pub fn apart(&self) -> (&Usual, u16) {
-        (&self.apart, self.apart_days)
+    pub fn apart(&self) -> (i16, u16) {
+        (self.apart, self.apart_days)
     }
 
     /// It is one of a group from now on: what was usual of it in another one says nothing.
     pub fn join(&mut self, group: GroupId) -> bool {
         let is_new = self.group != Some(group);
         if is_new {
-            (self.group, self.apart, self.apart_days) = (Some(group), Usual::default(), 0);
+            (self.group, self.apart, self.apart_days) = (Some(group), 0, 0);
         }
         is_new
     }
@@ -271,14 +274,14 @@ impl Profile {
         }
         let slowest = if self.drifting > 0 { DRIFT_SLOWEST } else { DAYS_SLOWEST };
         self.drifting = self.drifting.saturating_sub(1);
-        if let Some(apart) = outcome.apart.filter(|_| !outcome.is_suspicious) {
-            let pace = Pace { slowest: DAYS_SLOWEST, spread_min: 16 };
-            self.apart.learn((apart, None), self.apart_days, pace);
+        self.of_day.last.resize(WIDTH, 0);
+        self.apart -= self.apart / 64;
+        if self.of_day.learn(outcome, slowest)
+            && let Some(apart) = outcome.apart
+        {
+            self.apart = self.apart.max(apart);
             self.apart_days = self.apart_days.saturating_add(1);
         }
-        self.apart.fade();
-        self.of_day.last.resize(WIDTH, 0);
-        self.of_day.learn(outcome, slowest);
         self.of_hour.usual.iter_mut().chain(&mut self.of_day.usual).for_each(Usual::fade);
         self.week.end_day(day);
         self.days = self.days.saturating_add(1);

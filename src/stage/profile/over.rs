@@ -9,9 +9,13 @@ use crate::record::{Entity, Log};
 
 use super::super::activity::{MEASURES, Row, Span, WIDTH, Window};
 use super::Profile;
-use super::crowd::{Crowds, MEMBERS_MAX, MEMBERS_MIN, Which};
+use super::crowd::{Crowd, Crowds, MEMBERS_MAX, MEMBERS_MIN, Which};
+use super::isolation::Isolation;
 use super::peers::{Peers, Place};
 use super::usual::{Expected, Prior, Usual, short};
+
+/// How many hosts of all a group's own weigh as much as: what few show may be chance.
+const DRAWN: i32 = 8;
 
 /// Of which measures everything was seen: where a log has a hole its measures say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +47,8 @@ struct Common {
     prior: Vec<Prior>,
     /// By how much more is to be expected because of the hour or day.
     season: Row,
-    /// By how much most of the crowd lie above that; without enough of them 0.
-    shift: Row,
+    /// By how much most of the crowd lie above that; nothing where they are few.
+    shift: Option<Row>,
 }
 
 /// A window that is over.
@@ -74,9 +78,13 @@ impl Entry<'_> {
         &self.common.season
     }
 
+    fn shift(&self, measure: usize) -> i16 {
+        self.common.shift.map_or(0, |shift| shift[measure])
+    }
+
     /// By how much most of its crowd lie above that, as far as it may explain anything.
     fn shared(&self, measure: usize) -> i32 {
-        self.common.shift[measure].clamp(0, MEASURES[measure].shared_max).into()
+        self.shift(measure).clamp(0, MEASURES[measure].shared_max).into()
     }
 
     /// The most that was ever learned.
@@ -103,16 +111,16 @@ impl Entry<'_> {
 
     /// A measure without what is the day's, and what most of its crowd show on it, more or less.
     fn own(&self, measure: usize) -> i16 {
-        let Common { season, shift, .. } = self.common.as_ref();
-        let shared = shift[measure].min(MEASURES[measure].shared_max);
-        let value = i32::from(self.row[measure]);
-        short(value - i32::from(season[measure]) - i32::from(shared))
+        let shared = self.shift(measure).min(MEASURES[measure].shared_max);
+        let value = i32::from(self.row[measure]) - i32::from(self.common.season[measure]);
+        short(value - i32::from(shared))
     }
 
-    /// Where it stands among its peers on a day.
+    /// Where it stands among its peers on a day, by what everything was seen of.
     #[must_use]
-    pub fn place(&self, peers: &Peers) -> Option<Place> {
-        peers.place(self.profile.group?, &std::array::from_fn(|at| self.own(at)))
+    pub fn place(&self, over: &Over<'_>) -> Option<Place> {
+        let own = |at: usize| over.known.has(at).then(|| self.own(at));
+        over.peers.place(self.profile.group?, &std::array::from_fn(own))
     }
 
     /// How much is known of the entity, in words.
@@ -126,12 +134,6 @@ impl Entry<'_> {
         };
         format!("{count} {}s on {days} days{crowd}", span.name())
     }
-
-    /// How far each measure lies from what was to be expected, in 64ths of a spread.
-    #[must_use]
-    pub fn deviations(&self) -> Row {
-        std::array::from_fn(|at| short(self.above(at).0 / 4))
-    }
 }
 
 fn expected(profile: &Profile, common: &Common, at: usize) -> Expected {
@@ -141,6 +143,17 @@ fn expected(profile: &Profile, common: &Common, at: usize) -> Expected {
 
 /// A window that is over, whose it is, what is known of that entity, and what was measured.
 pub(super) type Measured<'a> = (&'a Entity, &'a Window, &'a Profile, Row);
+
+/// What is learned of many.
+#[derive(Clone, Copy, Debug)]
+pub struct Learnt<'a> {
+    /// What is usual of crowds.
+    pub crowds: &'a Crowds,
+    /// The groups of peers.
+    pub peers: &'a Peers,
+    /// Which hours are unlike others.
+    pub isolation: Option<&'a Isolation>,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -155,6 +168,8 @@ pub struct Over<'a> {
     pub entries: Vec<Entry<'a>>,
     /// The groups of peers.
     pub peers: &'a Peers,
+    /// Which hours are unlike others; nothing before enough were seen.
+    pub isolation: Option<&'a Isolation>,
     /// How much each crowd lies above what was to be expected.
     shifts: BTreeMap<Which, Row>,
     /// What is usual of each crowd, hours and days.
@@ -167,39 +182,76 @@ impl<'a> Over<'a> {
     pub fn new(
         (span, number): (Span, i64),
         windows: impl Iterator<Item = Measured<'a>>,
-        (crowds, peers): (&Crowds, &'a Peers),
+        Learnt { crowds, peers, isolation }: Learnt<'a>,
         known: Known,
     ) -> Self {
-        let mut members: BTreeMap<Which, Vec<(usize, Measured<'a>)>> = BTreeMap::new();
-        let mut count = 0;
-        for (at, measured) in windows.enumerate() {
-            let (entity, _, profile, _) = measured;
-            members.entry(crowds.which(entity, profile.group)).or_default().push((at, measured));
-            count = at + 1;
+        let windows: Vec<Measured<'a>> = windows.collect();
+        // All hosts and all users, then groups of hosts.
+        let mut members: BTreeMap<Which, Vec<usize>> = BTreeMap::new();
+        for (at, (entity, _, profile, _)) in windows.iter().enumerate() {
+            for which in [Which::of(entity), crowds.which(entity, profile.group)] {
+                let members = members.entry(which).or_default();
+                if members.last() != Some(&at) {
+                    members.push(at);
+                }
+            }
         }
-        let mut entries: Vec<Option<Entry<'a>>> = Vec::new();
-        entries.resize_with(count, || None);
-        let (mut shifts, mut priors) = (BTreeMap::new(), BTreeMap::new());
+        let mut over = Self {
+            span,
+            number,
+            known,
+            entries: Vec::with_capacity(windows.len()),
+            peers,
+            isolation,
+            shifts: BTreeMap::new(),
+            priors: BTreeMap::new(),
+        };
+        let mut commons: BTreeMap<Which, Rc<Common>> = BTreeMap::new();
         for (which, members) in members {
-            let crowd = crowds.get(which);
-            let season = crowd.season(span, number);
-            let prior = crowd.priors(span).to_vec();
-            let mut common = Common { span, prior, season, shift: [0; WIDTH] };
+            let members = members.iter().filter_map(|at| windows.get(*at));
+            let known: Vec<(&Profile, &Row)> = members
+                .map(|(_, _, profile, row)| (*profile, row))
+                .filter(|(profile, _)| profile.is_known())
+                .collect();
+            let all = commons.get(&Which::Hosts).filter(|_| matches!(which, Which::Group(_)));
+            let common = over.common(crowds.get(which), &known, all.map(AsRef::as_ref));
+            if let Some(shift) = common.shift {
+                over.shifts.insert(which, shift);
+            }
             if span == Span::Day {
-                priors.extend(priors_of(&members).map(|prior| (which, prior)));
+                over.priors.extend(priors_of(&known).map(|prior| (which, prior)));
             }
-            if let Some(shift) = shift(&members, &common, known) {
-                shifts.insert(which, shift);
-                common.shift = shift;
-            }
-            let common = Rc::new(common);
-            for (at, (entity, window, profile, row)) in members {
-                let common = Rc::clone(&common);
-                entries[at] = Some(Entry { entity, window, profile, row, common });
+            commons.insert(which, Rc::new(common));
+        }
+        for (entity, window, profile, row) in windows {
+            if let Some(common) = commons.get(&crowds.which(entity, profile.group)) {
+                let common = Rc::clone(common);
+                over.entries.push(Entry { entity, window, profile, row, common });
             }
         }
-        let entries = entries.into_iter().flatten().collect();
-        Self { span, number, known, entries, peers, shifts, priors }
+        over
+    }
+
+    /// What members of a crowd share, of which these are heard now and known, beside all hosts,
+    /// whom a group of few is drawn to.
+    fn common(&self, crowd: &Crowd, members: &[(&Profile, &Row)], all: Option<&Common>) -> Common {
+        let season = crowd.season(self.span, self.number);
+        let prior = crowd.priors(self.span).to_vec();
+        let mut common = Common { span: self.span, prior, season, shift: None };
+        let n = members.len() as i32;
+        common.shift = match (shift(members, &common, self.known), all) {
+            (Some(own), Some(Common { shift: Some(shift), season: of_all, .. })) => {
+                let drawn = |at: usize| {
+                    let of_all = i32::from(shift[at]) + i32::from(of_all[at]);
+                    let own = i32::from(own[at]) + i32::from(season[at]);
+                    let drawn = of_all + (own - of_all) * n / (n + DRAWN);
+                    short(drawn - i32::from(season[at]))
+                };
+                Some(std::array::from_fn(drawn))
+            }
+            (own, _) => own,
+        };
+        common
     }
 
     /// When it began, and when it ended.
@@ -238,11 +290,10 @@ impl Shifts {
     }
 }
 
-/// What is usual of the hours and days of known members; nothing where they are few.
-fn priors_of(members: &[(usize, Measured<'_>)]) -> Option<[Vec<Prior>; 2]> {
-    let is_known = |profile: &&Profile| profile.is_known() && profile.count(Span::Day) > 1;
-    let known: Vec<&Profile> =
-        members.iter().map(|(_, (_, _, profile, _))| *profile).filter(is_known).collect();
+/// What is usual of the hours and days of members; nothing where they are few.
+fn priors_of(members: &[(&Profile, &Row)]) -> Option<[Vec<Prior>; 2]> {
+    let is_known = |profile: &&Profile| profile.count(Span::Day) > 1;
+    let known: Vec<&Profile> = members.iter().map(|(it, _)| *it).filter(is_known).collect();
     if known.len() < MEMBERS_MIN {
         return None;
     }
@@ -259,14 +310,9 @@ fn priors_of(members: &[(usize, Measured<'_>)]) -> Option<[Vec<Prior>; 2]> {
     Some([of(Span::Hour), of(Span::Day)])
 }
 
-/// The median of how far known members lie above what was to be expected, by measure; nothing where
-/// they are few.
-fn shift(members: &[(usize, Measured<'_>)], common: &Common, known: Known) -> Option<Row> {
-    let members: Vec<(&Profile, &Row)> = members
-        .iter()
-        .map(|(_, (_, _, profile, row))| (*profile, row))
-        .filter(|(profile, _)| profile.is_known())
-        .collect();
+/// The median of how far members lie above what was to be expected, by measure; nothing where they
+/// are few.
+fn shift(members: &[(&Profile, &Row)], common: &Common, known: Known) -> Option<Row> {
     if members.len() < MEMBERS_MIN {
         return None;
     }

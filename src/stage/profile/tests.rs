@@ -48,7 +48,12 @@ impl Lives {
         let windows = windows.map(|(n, (entity, profile))| (entity, &window, profile, row(n)));
         let known = Known::of(ALL);
         let peers = Peers::default();
-        let over = Over::new((Span::Day, day), windows, (&self.crowds, &peers), known);
+        let over = Over::new(
+            (Span::Day, day),
+            windows,
+            Learnt { crowds: &self.crowds, peers: &peers, isolation: None },
+            known,
+        );
         let above: Vec<(i32, i32)> = over
             .entries
             .iter()

@@ -1,0 +1,226 @@
+//! Which hours are unlike all others: an isolation forest over how far each measure of an hour lies
+//! above what was to be expected of the entity, learned of hours of all of them.
+//!
+//! Who does less is of no interest, nor is what is nothing to speak of: of a forest's score only
+//! the share counts that comes from measures in which there was more, as far as that is much at
+//! all. What is left is held against the hours that the forest was learned of. Beyond their rarest
+//! twentieth it is extrapolated: what lies beyond a high value falls off like an exponential (the
+//! simplest of the limits of J. Pickands, "Statistical Inference Using Extreme Order Statistics",
+//! Annals of Statistics 1975).
+//!
+//! Not here: forests and samples (`learn`), when one is grown (`engine::refit`), what is a finding
+//! (`isolation_forest`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::log2::{BIT, log2};
+use crate::learn::Table;
+use crate::learn::forest::{Forest, NEUTRAL, Settings};
+use crate::learn::reservoir::Reservoir;
+
+use super::super::activity::{MEASURES, WIDTH};
+use super::super::ramp::{ONE, part};
+use super::over::{Entry, Over};
+use super::usual::short;
+
+/// Hours that a forest is learned of, at most and at least.
+const HOURS_MAX: usize = 4096;
+const HOURS_MIN: usize = 512;
+/// Hours of entities that are offered of one hour: of a large network every so many-th.
+const OFFERED_MAX: usize = 512;
+/// After so many old ones begin to fade: two weeks of a large network.
+const HORIZON: u64 = OFFERED_MAX as u64 * 24 * 14;
+/// The part of hours beyond which rarity is extrapolated: one in so many.
+const TAIL: usize = 20;
+const SEED: u64 = 0x69_736f_6c61_7469;
+/// Nothing is told to be rarer.
+const BITS_MAX: i32 = 64 * BIT;
+/// All of a share.
+const WHOLE: u64 = 1024;
+
+/// An hour as a forest sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How far each measure lies more than a spread above what was to be expected, in 64ths of a
+    /// spread; nothing of one of which not everything was seen. Then how much that is at all, of
+    /// which 1024 is enough.
+    row: [i16; 2 * WIDTH],
+}
+
+impl Seen {
+    /// Of an entity's hour.
+    #[must_use]
+    pub fn of(entry: &Entry<'_>, over: &Over<'_>) -> Self {
+        let mut row = [0; 2 * WIDTH];
+        for at in (0..WIDTH).filter(|at| over.known.has(*at)) {
+            row[at] = short((entry.above(at).0 - BIT).max(0) / 4);
+            let much = MEASURES[at].much(over.span, entry.row[at]);
+            row[WIDTH + at] = (much * WHOLE / ONE) as i16;
+        }
+        Self { row }
+    }
+}
+
+/// A sample of hours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hours(Reservoir);
+
+impl Default for Hours {
+    fn default() -> Self {
+        Self(Reservoir::new(2 * WIDTH, HOURS_MAX, HORIZON, SEED))
+    }
+}
+
+impl Hours {
+    /// Hours of known entities that are offered, but those that are suspicious, by their places.
+    pub fn offered(over: &Over<'_>, is_suspicious: impl Fn(usize) -> bool) -> Vec<Seen> {
+        let is_good = |at: &usize| over.entries[*at].profile.is_known() && !is_suspicious(*at);
+        let good: Vec<usize> = (0..over.entries.len()).filter(is_good).collect();
+        let step = good.len().div_ceil(OFFERED_MAX).max(1);
+        let first = over.number.unsigned_abs() as usize % step;
+        let places = good.into_iter().skip(first).step_by(step);
+        places.map(|at| Seen::of(&over.entries[at], over)).collect()
+    }
+
+    /// Takes an hour or not.
+    pub fn take(&mut self, seen: &Seen) {
+        self.0.offer(&seen.row);
+    }
+
+    /// What a forest is grown from; nothing where there are few.
+    #[must_use]
+    pub fn grown(&self, seed: u64) -> Option<Grow> {
+        let table = self.0.table();
+        (table.len() >= HOURS_MIN).then(|| Grow { table: table.clone(), seed })
+    }
+
+    /// Whether it may have been saved.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.0.table().width() == 2 * WIDTH
+    }
+}
+
+/// What a forest is grown from: a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grow {
+    table: Table,
+    seed: u64,
+}
+
+impl Grow {
+    /// Grows it.
+    #[must_use]
+    pub fn run(&self) -> Isolation {
+        let mut table = Table::new(WIDTH);
+        for row in self.table.rows() {
+            table.push(&row[..WIDTH]);
+        }
+        let forest = Forest::fit(&table, Settings::default(), self.seed);
+        let hours = table.len();
+        let mut isolation = Isolation { forest, start: 0, excess: 1, most: 0, hours: hours as u32 };
+        let scores = isolation.forest.scores(&table);
+        let rows = self.table.rows();
+        let mut worth: Vec<u64> =
+            scores.iter().zip(rows).map(|(score, row)| isolation.worth(*score, row).0).collect();
+        worth.sort_unstable();
+        let tail = worth.split_off(hours - (hours / TAIL).max(1).min(hours));
+        isolation.start = tail.first().copied().unwrap_or(ONE);
+        isolation.most = tail.last().copied().unwrap_or(ONE);
+        let beyond: u64 = tail.iter().map(|it| it - isolation.start).sum();
+        isolation.excess = (beyond / tail.len().max(1) as u64).max(1);
+        isolation
+    }
+
+    /// Whether it may have been saved.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.table.width() == 2 * WIDTH
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    forest: Forest,
+    /// Where the tail begins, and by how much hours there lie beyond it in the mean.
+    pub start: u64,
+    excess: u64,
+    /// The most that any of them is worth, in parts per million like the start.
+    pub most: u64,
+    /// How many hours it was learned of.
+    pub hours: u32,
+}
+
+/// A measure that makes an hour rare, and how much.
+pub type Part = (usize, u64);
+
+/// How rare an hour is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rarity {
+    /// The logarithm of one in so many, in 256ths of a bit; 0 where it is none of the rarest
+    /// twentieth.
+    pub bits: i32,
+    /// What it is worth, in parts per million.
+    pub worth: u64,
+    /// What makes it so, the strongest first.
+    pub parts: Vec<Part>,
+}
+
+impl Isolation {
+    /// How rare each hour is.
+    #[must_use]
+    pub fn rarities(&self, hours: &[Seen]) -> Vec<Rarity> {
+        let mut table = Table::new(WIDTH);
+        for hour in hours {
+            table.push(&hour.row[..WIDTH]);
+        }
+        let scores = self.forest.scores(&table);
+        scores.iter().zip(hours).map(|(score, hour)| self.rarity(*score, hour)).collect()
+    }
+
+    fn rarity(&self, score: u32, hour: &Seen) -> Rarity {
+        // What it is worth is no more than this.
+        if u64::from(score.saturating_sub(NEUTRAL)) <= self.start {
+            return Rarity::default();
+        }
+        let (worth, parts) = self.worth(score, &hour.row);
+        let Some(beyond) = worth.checked_sub(self.start).filter(|beyond| *beyond > 0) else {
+            return Rarity::default();
+        };
+        // A mean excess more is rarer by e, which is 369 256ths of a bit.
+        let more =
+            i32::try_from(beyond * 369 / self.excess.max(1)).unwrap_or(i32::MAX).min(BITS_MAX);
+        Rarity { bits: more + log2(TAIL as u64 - 1), worth, parts }
+    }
+
+    /// What the score of an hour is worth, in parts per million, and what makes it so.
+    fn worth(&self, score: u32, row: &[i16]) -> (u64, Vec<Part>) {
+        let Some(above) = score.checked_sub(NEUTRAL) else { return (0, Vec::new()) };
+        let (excess, much) = row.split_at(WIDTH.min(row.len()));
+        let credits = self.forest.attribution(excess);
+        let credit = |at: usize| credits.get(at).map_or(0, |it| it.max(&0).unsigned_abs());
+        let all: u64 = (0..WIDTH).map(credit).sum();
+        let weight = |at: usize| {
+            let much = much.get(at).map_or(0, |much| much.max(&0).unsigned_abs());
+            credit(at) * u64::from(much).min(WHOLE) / WHOLE
+        };
+        let is_more = |at: &usize| excess.get(*at).is_some_and(|excess| *excess > 0);
+        let mut parts: Vec<Part> = (0..WIDTH)
+            .filter(is_more)
+            .map(|at| (at, weight(at)))
+            .filter(|(_, part)| *part > 0)
+            .collect();
+        parts.sort_by_key(|(at, part)| (std::cmp::Reverse(*part), *at));
+        let more: u64 = parts.iter().map(|(_, part)| part).sum();
+        let share = u128::from(more) * u128::from(ONE) / u128::from(all.max(1));
+        (part(above.into(), share as u64), parts)
+    }
+
+    /// Whether it may have been saved.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.forest.width() == WIDTH
+            && [self.start, self.excess, self.most].iter().all(|it| *it <= ONE)
+    }
+}
