@@ -14,7 +14,7 @@ use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
 use crate::stage::activity::{Deeds, Row, Span, Window};
 use crate::stage::profile::{
-    Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile,
+    Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile, Profiles,
 };
 
 use super::refit::Refit;
@@ -392,6 +392,11 @@ impl Activity {
     /// The profile of an entity.
     pub(super) fn profile(&self, entity: &Entity) -> Option<&Profile> {
         self.profiles.get(entity).map(AsRef::as_ref)
+    }
+
+    /// What profiles hold.
+    pub(super) fn held(&self) -> Profiles<'_> {
+        Profiles::new(&self.profiles, &self.crowds)
     }
 
     /// How many members a group of peers had when it was last asked for.

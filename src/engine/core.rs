@@ -13,7 +13,7 @@ use crate::document::{Contribution, Hidden, ModelName, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Finding, Log, Scope, Uid};
 use crate::risk::{AllowList, Change, Event, Findings, Grounds, Ledger, Policy, RESERVED, Share};
 use crate::stage::profile::Over;
-use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef};
+use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef, Suspect};
 
 use super::activity::{Activity, Seen, Verdicts};
 use super::alerting::{AlertPolicy, Alerting};
@@ -83,6 +83,8 @@ pub struct Core {
     pub(super) changes: Vec<Change>,
     /// Minutes that window stages still have to miss.
     pub(super) quarantine: BTreeMap<&'static str, u32>,
+    /// Windows that end with the minute which closes, and are suspicious.
+    suspects: Vec<Suspect>,
     /// The strongest findings of a module for an entity.
     pub(super) grounds: Grounds,
     pub(super) is_saved: bool,
@@ -123,6 +125,7 @@ impl Core {
             summary: Summary::default(),
             changes: Vec::new(),
             quarantine: BTreeMap::new(),
+            suspects: Vec::new(),
             grounds: Grounds::new(names, half_life_us),
             is_saved: false,
             news: Vec::new(),
@@ -340,8 +343,10 @@ impl Core {
     }
 
     /// Ends the hours and days that end with `minute` or before; what is found in them counts in
-    /// `counted`, up to which everything is known.
+    /// `counted`, up to which everything is known. Window stages were asked before, so that what
+    /// they find suspicious is learned as that, and what profiles hold is from before.
     fn end_windows(&mut self, minute: Minute, counted: Minute) {
+        let suspects = std::mem::take(&mut self.suspects);
         if self.activity.due().is_none_or(|due| due > minute) {
             return;
         }
@@ -352,7 +357,9 @@ impl Core {
         let has_hour = |log: Log, start: Minute| context.gaps.has_hour(log, start, counted);
         let seen = Seen { now: counted, has_hour: &has_hour };
         activity.end(minute, &seen, &mut |over: &Over<'_>| {
-            let mut verdicts = Verdicts::new();
+            let is_of = |it: &&Suspect| (it.0, it.1) == (over.span, over.number);
+            let suspicious = suspects.iter().filter(is_of).map(|it| (it.2.clone(), (0, true)));
+            let mut verdicts: Verdicts = suspicious.collect();
             for (index, plan) in stages.iter_mut().enumerate() {
                 let Some(judge) = &mut plan.judge else { continue };
                 let name = plan.def.name;
@@ -391,6 +398,8 @@ impl Core {
         now: Minute,
         cells: &[Cell],
     ) -> Vec<Evidence> {
+        // Profiles that nobody judges by are not kept up.
+        let is_profiled = self.stages.iter().any(|plan| plan.judge.is_some());
         let plan = &mut self.stages[index];
         let Some((close, _)) = &mut plan.close else { return Vec::new() };
         if cells.is_empty() && close.due().is_none_or(|due| due > minute) {
@@ -405,7 +414,8 @@ impl Core {
             return Vec::new();
         }
         let mut findings = stage::Findings::new(index);
-        let context = self.census.context(now);
+        let mut context = self.census.context(now);
+        context.profiles = is_profiled.then(|| self.activity.held());
         if !caught(|| close.close(minute, cells, &context, &mut findings)) {
             *self.summary.panics.entry(name).or_default() += 1;
             self.quarantine.insert(name, QUARANTINE_MINUTES);
@@ -415,6 +425,7 @@ impl Core {
             // Nobody will ask for what changed, so it must not pile up.
             close.forget_changes();
         }
+        self.suspects.extend(findings.suspects());
         findings.take()
     }
 

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::keys::Settings;
-use crate::base::limits::{EVIDENCE_MAX, REASONS_MAX};
+use crate::base::limits::{EVIDENCE_MAX, SHARES_MAX};
 use crate::base::log2::BIT;
 use crate::base::score::Ppm;
 use crate::base::time::DAY;
@@ -141,7 +141,7 @@ impl Judge for Baseline {
         for entry in &over.entries {
             let role = entry.entity.addr().and_then(|addr| context.roles.get(addr));
             let mut said = Self::said(over, entry, role);
-            said.truncate(REASONS_MAX - 1);
+            said.truncate(SHARES_MAX - 1);
             let score = together(&said);
             let before = entry.profile.said_today();
             // A day speaks only where no hour of it raised an alert, and says more.

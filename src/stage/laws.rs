@@ -91,7 +91,7 @@ pub(super) fn folded(
 /// What a stage finds in a cell when its minute closes.
 fn close_one(close: &mut dyn Close, minute: Minute, cell: &Cell) -> Vec<Evidence> {
     let (roles, gaps) = (Roles::default(), Gaps::default());
-    let context = Context { roles: &roles, gaps: &gaps, now: minute };
+    let context = Context { roles: &roles, gaps: &gaps, now: minute, profiles: None };
     let mut findings = Findings::new(0);
     close.close(minute, std::slice::from_ref(cell), &context, &mut findings);
     findings.take()

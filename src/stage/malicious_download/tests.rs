@@ -6,7 +6,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 use crate::base::keys::{Settings, Value};
-use crate::base::limits::{BATCH_ROWS_MAX, REASONS_MAX};
+use crate::base::limits::{BATCH_ROWS_MAX, SHARES_MAX};
 use crate::base::score::Ppm;
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::model::Models;
@@ -258,7 +258,7 @@ fn more_rules_than_reasons_still_add_up() {
     let script = script.replace("/a ", "/a.jpg.exe ");
     let found = run(&cells(&script));
     let reasons = &found[0].reasons;
-    assert_eq!(reasons.len(), REASONS_MAX);
+    assert_eq!(reasons.len(), SHARES_MAX);
     let last = reasons.iter().find(|reason| reason.feature == "more_rules").unwrap();
     assert!(
         last.columns.is_empty()

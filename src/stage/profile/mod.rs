@@ -16,6 +16,7 @@
 
 mod crowd;
 mod drift;
+mod look;
 mod over;
 mod peers;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::base::time::Minute;
 use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, Window};
 
 pub use crowd::{Crowd, Crowds, GroupId};
+pub use look::{Held, Profiles};
 pub use over::{Entry, Known, Over, Shifts};
 pub use peers::{Fit, Fitted, Peers, Place};
 use usual::Pace;
@@ -175,6 +177,16 @@ impl Profile {
     #[must_use]
     pub fn count(&self, span: Span) -> u16 {
         self.learned(span).count
+    }
+
+    /// How much is known of it, in words.
+    #[must_use]
+    pub fn history(&self, span: Span) -> String {
+        let crowd = match self.group {
+            Some(group) => format!(", peer group {group}"),
+            None => String::new(),
+        };
+        format!("{} {}s on {} days{crowd}", self.count(span), span.name(), self.days)
     }
 
     /// What lasts of a slow change by measure, of which 1 is one, in parts per million.
