@@ -248,7 +248,8 @@ impl Core {
 
     /// The input is at its end: closes every minute that has something in it, and those before it
     /// in which a score fades; then the windows that are open. What they find counts in the minute
-    /// after the last.
+    /// after the last. Where the state is saved what comes after belongs to these windows too: they
+    /// stay open, and nobody learns the half of one.
     pub fn finish(&mut self) {
         let last = |core: &Self| {
             core.windows.last().max(core.census.last()).max(core.ledger.last_pending())
@@ -257,12 +258,14 @@ impl Core {
             let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };
             self.close(minute);
         }
-        while let Some(due) = self.due() {
+        while let Some(due) = self.due().filter(|_| !self.is_saved) {
             for index in 0..self.stages.len() {
                 self.close_stage(index, due, self.open, &[]);
             }
         }
-        self.end_windows(Minute(i64::MAX), self.open);
+        if !self.is_saved {
+            self.end_windows(Minute(i64::MAX), self.open);
+        }
         while let Some(minute) = self.ledger.last_pending() {
             self.close(minute);
         }
