@@ -215,7 +215,8 @@ fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
             closed(built.as_mut(), &deltas, 0);
             let mut kept = 0_i64;
             built.save(&mut |_, value| kept += i64::from(value.is_some()));
-            assert!(kept <= max, "{} keeps {kept}", stage.name);
+            // And one of the stage itself.
+            assert!(kept <= max + 1, "{} keeps {kept}", stage.name);
         }
     }
 }
