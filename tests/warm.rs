@@ -146,6 +146,21 @@ fn what_goes_out_is_found_with_profiles_and_without() {
     assert_eq!(place.replay_as("again", &[]).ok().all(), with.all());
 }
 
+/// What comes late counts in the hour that is open, which no profile has learned.
+#[test]
+fn what_comes_late_is_held_against_the_hours_before() {
+    let mut days: Vec<String> = (0..DAYS).map(|n| day(n, &[])).collect();
+    let late =
+        |hour: i64| (20 * 3600 + 1801, upload(DAYS, (hour, 10), "203.0.113.9", 700_000_000).1);
+    let clock = |minute: i64| upload(DAYS, (20, minute), "203.0.113.9", 1000);
+    // By the clock of the log it is half past eight, then comes one of an hour before, twice.
+    days.push(day(DAYS, &[clock(29), clock(30), late(19), late(18), clock(45)]));
+    let place = place(&days);
+    let expected = ["pcr host:10.0.0.13 2024-03-10T20:00:00.000000Z 1.00"];
+    assert_eq!(of_pcr(&place.replay(&[]).ok()), expected);
+    assert_eq!(of_pcr(&place.replay_as("off", OFF).ok()), expected);
+}
+
 /// All of these files at once, and one after another, each time from the state that was left: the
 /// runs, with what they wrote together, and what is said of profiles in the end.
 fn at_once_and_one_after_another(place: &Place, files: &[&str]) -> [(Vec<Run>, [String; 2]); 2] {
