@@ -639,7 +639,7 @@ fn pcr_run(entities: u64) {
             open = resident().saturating_sub(before);
         }
         let now = Minute(minute as i64);
-        let context = Context { roles: &roles, gaps: &gaps, now };
+        let context = Context { roles: &roles, gaps: &gaps, now, profiles: None };
         let start = on_core();
         let mut found = stage::Findings::new(0);
         close.close(now, &cells, &context, &mut found);

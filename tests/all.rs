@@ -22,4 +22,5 @@ mod proxies;
 mod risk_table;
 mod services;
 mod tidy;
+mod warm;
 mod zeek_cases;

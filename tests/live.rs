@@ -49,6 +49,7 @@ mod spool;
 #[expect(clippy::single_range_in_vec_init, reason = "one range is what is expected")]
 #[expect(clippy::print_stdout, reason = "a test that cannot be made here says so")]
 mod system;
+mod warmed;
 
 /// A daemon with its state, its outputs and the directory that it follows.
 pub(crate) struct Daemon {

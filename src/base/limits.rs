@@ -50,7 +50,10 @@ pub const MEMBERS_MAX: usize = 1024;
 pub const JSON_DEPTH_MAX: usize = 32;
 
 /// Reasons that one finding carries.
-pub const REASONS_MAX: usize = 5;
+pub const REASONS_MAX: usize = 7;
+
+/// Those of them that a stage may share a score among which finds any number.
+pub const SHARES_MAX: usize = 5;
 
 /// Records that one finding or one contribution points to.
 pub const EVIDENCE_MAX: usize = 5;

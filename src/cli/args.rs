@@ -108,7 +108,8 @@ pub struct Replay {
     /// A network that is internal; given, these alone decide. May be given many times.
     #[arg(long, value_name = "CIDR")]
     pub internal: Vec<IpNet>,
-    /// Start from the state in DIR and leave it there; what it has read already is not read again.
+    /// Start from the state in DIR and leave it there; what it has read already is not read again,
+    /// and hours and days that are not over stay open for what comes after.
     #[arg(long, value_name = "DIR", conflicts_with = "journal")]
     pub state: Option<PathBuf>,
     /// Follow the journal of a daemon (STATE/journal), whose logs are below PATH: what it wrote

@@ -14,7 +14,7 @@ use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
 use crate::stage::Wants;
 use crate::stage::activity::{Deeds, Row, Span, Window};
-use crate::stage::profile::{Entry, GroupId, Known, Outcome, Over, Profile};
+use crate::stage::profile::{Entry, GroupId, Known, Outcome, Over, Profile, Profiles};
 
 use super::learnt::Learning;
 
@@ -359,6 +359,11 @@ impl Activity {
         self.profiles.get(entity).map(AsRef::as_ref)
     }
 
+    /// What profiles hold.
+    pub(super) fn held(&self) -> Profiles<'_> {
+        Profiles::new(&self.profiles, self.learning.learnt().crowds)
+    }
+
     /// How many members a group of peers had when it was last asked for.
     pub(super) fn members(&self, group: GroupId) -> u64 {
         self.learning.members(group)
@@ -494,8 +499,7 @@ mod tests {
 
     #[test]
     fn groups_come_in_at_a_stated_time_and_after_a_restart_too() {
-        // Two departments of twelve, of which one reaches for three others a day and one for
-        // thirty.
+        // Two departments of twelve, of which one reaches for three others a day, one for thirty.
         let peers = |n: u32| -> Vec<u16> { (0..if n < 12 { 3 } else { 30 }).collect() };
         let run = |stop: Option<i64>| {
             let (mut activity, mut keys) = (Activity::new(100, ALL), BTreeMap::new());

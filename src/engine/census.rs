@@ -122,7 +122,7 @@ impl Census {
 
     /// What stages may know when everything is known up to `now`.
     pub(super) fn context(&self, now: Minute) -> Context<'_> {
-        Context { roles: &self.roles, gaps: &self.gaps, now }
+        Context { roles: &self.roles, gaps: &self.gaps, now, profiles: None }
     }
 
     /// Hands out what changed since the last call.

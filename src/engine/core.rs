@@ -13,7 +13,7 @@ use crate::document::{Contribution, Hidden, ModelName, RiskState, write_risk};
 use crate::record::{Entity, Evidence, Finding, Log, Scope, Uid};
 use crate::risk::{AllowList, Change, Event, Findings, Grounds, Ledger, Policy, RESERVED, Share};
 use crate::stage::profile::Over;
-use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef, Wants};
+use crate::stage::{self, Cell, Close, Combine, Judge, RolePolicy, StageDef, Suspect, Wants};
 
 use super::activity::{Activity, Seen, Verdicts};
 use super::alerting::{AlertPolicy, Alerting};
@@ -83,6 +83,8 @@ pub struct Core {
     pub(super) changes: Vec<Change>,
     /// Minutes that window stages still have to miss.
     pub(super) quarantine: BTreeMap<&'static str, u32>,
+    /// Windows that end with the minute which closes, and are suspicious.
+    suspects: Vec<Suspect>,
     /// The strongest findings of a module for an entity.
     pub(super) grounds: Grounds,
     pub(super) is_saved: bool,
@@ -126,6 +128,7 @@ impl Core {
             summary: Summary::default(),
             changes: Vec::new(),
             quarantine: BTreeMap::new(),
+            suspects: Vec::new(),
             grounds: Grounds::new(names, half_life_us),
             is_saved: false,
             news: Vec::new(),
@@ -248,7 +251,8 @@ impl Core {
 
     /// The input is at its end: closes every minute that has something in it, and those before it
     /// in which a score fades; then the windows that are open. What they find counts in the minute
-    /// after the last.
+    /// after the last. Where the state is saved what comes after belongs to these windows too: they
+    /// stay open, and nobody learns the half of one.
     pub fn finish(&mut self) {
         let last = |core: &Self| {
             core.windows.last().max(core.census.last()).max(core.ledger.last_pending())
@@ -257,12 +261,14 @@ impl Core {
             let Some(minute) = self.next().filter(|minute| *minute <= last) else { break };
             self.close(minute);
         }
-        while let Some(due) = self.due() {
+        while let Some(due) = self.due().filter(|_| !self.is_saved) {
             for index in 0..self.stages.len() {
                 self.close_stage(index, due, self.open, &[]);
             }
         }
-        self.end_windows(Minute(i64::MAX), self.open);
+        if !self.is_saved {
+            self.end_windows(Minute(i64::MAX), self.open);
+        }
         while let Some(minute) = self.ledger.last_pending() {
             self.close(minute);
         }
@@ -343,8 +349,10 @@ impl Core {
     }
 
     /// Ends the hours and days that end with `minute` or before; what is found in them counts in
-    /// `counted`, up to which everything is known.
+    /// `counted`, up to which everything is known. Window stages were asked before, so that what
+    /// they find suspicious is learned as that, and what profiles hold is from before.
     fn end_windows(&mut self, minute: Minute, counted: Minute) {
+        let suspects = std::mem::take(&mut self.suspects);
         if self.activity.due().is_none_or(|due| due > minute) {
             return;
         }
@@ -355,7 +363,9 @@ impl Core {
         let has_hour = |log: Log, start: Minute| context.gaps.has_hour(log, start, counted);
         let seen = Seen { now: counted, has_hour: &has_hour };
         activity.end(minute, &seen, &mut |over: &Over<'_>| {
-            let mut verdicts = Verdicts::new();
+            let is_of = |it: &&Suspect| (it.0, it.1) == (over.span, over.number);
+            let suspicious = suspects.iter().filter(is_of).map(|it| (it.2.clone(), (0, true)));
+            let mut verdicts: Verdicts = suspicious.collect();
             for (index, plan) in stages.iter_mut().enumerate() {
                 let Some(judge) = &mut plan.judge else { continue };
                 let name = plan.def.name;
@@ -402,6 +412,8 @@ impl Core {
         now: Minute,
         cells: &[Cell],
     ) -> Vec<Evidence> {
+        // Profiles that nobody judges by are not kept up.
+        let is_profiled = self.stages.iter().any(|plan| plan.judge.is_some());
         let plan = &mut self.stages[index];
         let Some((close, _)) = &mut plan.close else { return Vec::new() };
         if cells.is_empty() && close.due().is_none_or(|due| due > minute) {
@@ -416,7 +428,8 @@ impl Core {
             return Vec::new();
         }
         let mut findings = stage::Findings::new(index);
-        let context = self.census.context(now);
+        let mut context = self.census.context(now);
+        context.profiles = is_profiled.then(|| self.activity.held());
         if !caught(|| close.close(minute, cells, &context, &mut findings)) {
             *self.summary.panics.entry(name).or_default() += 1;
             self.quarantine.insert(name, QUARANTINE_MINUTES);
@@ -426,6 +439,7 @@ impl Core {
             // Nobody will ask for what changed, so it must not pile up.
             close.forget_changes();
         }
+        self.suspects.extend(findings.suspects());
         findings.take()
     }
 

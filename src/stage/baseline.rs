@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::keys::Settings;
-use crate::base::limits::REASONS_MAX;
+use crate::base::limits::SHARES_MAX;
 use crate::base::log2::BIT;
 use crate::base::time::DAY;
 use crate::record::{Observed, Reason};
@@ -118,7 +118,7 @@ impl Judge for Baseline {
         for entry in &over.entries {
             let role = entry.entity.addr().and_then(|addr| context.roles.get(addr));
             let mut said = Self::said(over, entry, role);
-            said.truncate(REASONS_MAX - 1);
+            said.truncate(SHARES_MAX - 1);
             let score = together(&said);
             let before = entry.profile.said_today();
             // A day speaks only where no hour of it raised an alert, and says more.

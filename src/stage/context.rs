@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::address::Addr;
 use crate::base::limits::{GAPS_MAX, ROLE_SERVERS_MAX};
-use crate::base::time::{DAY, HOUR, MINUTE, Minute};
+use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
 use crate::record::Log;
+
+use super::profile::{Held, Profiles};
 
 /// What a shared address does for others: it takes everyone's sins, so what stages find of a host
 /// does not hold of it.
@@ -269,6 +271,17 @@ pub struct Context<'a> {
     pub gaps: &'a Gaps,
     /// The minute up to which everything is known: that which closes, or the last of the input.
     pub now: Minute,
+    /// What is usual of hosts, where profiles are kept.
+    pub profiles: Option<Profiles<'a>>,
+}
+
+impl<'a> Context<'a> {
+    /// What the profile of a host held before the window that ends at `end`. Nothing is said of one
+    /// that is looked at late, since its profile has learned it by then: it would excuse itself.
+    #[must_use]
+    pub fn held(&self, host: Addr, end: Time) -> Option<Held<'a>> {
+        self.profiles.filter(|_| self.now.end() <= end)?.of(host)
+    }
 }
 
 #[cfg(test)]

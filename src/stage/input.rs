@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::Combine;
+use super::activity::Span;
 use crate::base::address::Addr;
 use crate::base::limits::{EVIDENCE_MAX, SUBJECT_BYTES_MAX};
 use crate::base::score::Ppm;
@@ -272,13 +273,17 @@ pub struct Cell {
 pub struct Findings {
     stage: usize,
     items: Vec<Evidence>,
+    suspects: Vec<Suspect>,
 }
+
+/// A window that is suspicious, by its length, its number and whose it is.
+pub type Suspect = (Span, i64, Entity);
 
 impl Findings {
     /// What follows comes from the stage at `stage` in the table.
     #[must_use]
     pub fn new(stage: usize) -> Self {
-        Self { stage, items: Vec::new() }
+        Self { stage, items: Vec::new(), suspects: Vec::new() }
     }
 
     /// Says what was found of an entity; `rows` stand behind it, the heaviest first, and `time` is
@@ -300,6 +305,16 @@ impl Findings {
             names: finding.names,
             may_alert: true,
         });
+    }
+
+    /// Says that a window which ends now is suspicious, so that profiles learn little of it.
+    pub fn suspect(&mut self, suspect: Suspect) {
+        self.suspects.push(suspect);
+    }
+
+    /// Takes the windows that are suspicious.
+    pub fn suspects(&mut self) -> Vec<Suspect> {
+        std::mem::take(&mut self.suspects)
     }
 
     /// Takes the evidence.

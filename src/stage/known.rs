@@ -9,7 +9,9 @@ use crate::base::address::Addr;
 use crate::base::codec::{decode, encode};
 use crate::base::hash;
 use crate::base::recent::Recent;
-use crate::base::time::{DAY, MINUTE, Minute};
+use crate::base::score::Ppm;
+use crate::base::time::{DAY, HOUR, MINUTE, Minute};
+use crate::record::{Observed, Reason};
 
 use super::Changes;
 
@@ -51,6 +53,9 @@ pub(super) struct Fame {
 pub(super) struct Known {
     popular: usize,
     names: Recent<Key, Name, Minute>,
+    /// When the first of all names was asked for.
+    since: Option<Minute>,
+    is_since_changed: bool,
     changed: BTreeSet<Key>,
 }
 
@@ -67,11 +72,20 @@ const fn minutes(us: i64) -> i64 {
 
 impl Known {
     pub(super) fn new(max: usize, popular: usize) -> Self {
-        Self { popular, names: Recent::new(max), changed: BTreeSet::new() }
+        Self {
+            popular,
+            names: Recent::new(max),
+            since: None,
+            is_since_changed: false,
+            changed: BTreeSet::new(),
+        }
     }
 
     /// A name was asked for; by `client`, if that is one who asks for itself and the name exists.
     pub(super) fn note(&mut self, name: &[u8], minute: Minute, client: Option<Addr>) {
+        if self.since.is_none_or(|since| minute < since) {
+            (self.since, self.is_since_changed) = (Some(minute), true);
+        }
         let key = key(name);
         let before = self.names.get(&key);
         let day = minute.start().floor(DAY).minute();
@@ -108,6 +122,21 @@ impl Known {
         Fame { first, is_news, clients, is_popular: clients >= self.popular }
     }
 
+    /// The reason that says for how long names were watched until a minute: at first all are news.
+    pub(super) fn history(&self, minute: Minute) -> Reason {
+        let watched = (minute.0 - self.since.unwrap_or(minute).0).max(0);
+        let (hours, days) = (watched / minutes(HOUR), watched / minutes(DAY));
+        let history = if days < 2 { format!("{hours} hours") } else { format!("{days} days") };
+        Reason {
+            feature: "history",
+            log: None,
+            columns: &[],
+            observed: Observed::Text(history),
+            expected: Observed::Text("a day, before which all is new".to_owned()),
+            contribution: Ppm::new(0),
+        }
+    }
+
     /// Whether a name is no news in a minute: several clients know it, or it was asked for on a day
     /// before.
     pub(super) fn is_usual(&self, name: &[u8], minute: Minute) -> bool {
@@ -120,16 +149,57 @@ impl Known {
             let value = self.names.get(&key).map(encode);
             sink(&[[prefix].as_slice(), &key].concat(), value.as_deref());
         }
+        if std::mem::take(&mut self.is_since_changed) {
+            sink(&[prefix], self.since.as_ref().map(encode).as_deref());
+        }
     }
 
     pub(super) fn forget_changes(&mut self) {
         self.changed.clear();
+        self.is_since_changed = false;
     }
 
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        if key.is_empty() {
+            self.since = Some(decode(value).map_err(|error| error.to_string())?);
+            return Ok(());
+        }
         let key = key.try_into().map_err(|_| "not a name that was asked for".to_owned())?;
         let name = decode(value).map_err(|error| error.to_string())?;
         self.put(key, name);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_begins_with_the_first_name_and_outlasts_it() {
+        let told = |known: &Known, minute: i64| match known.history(Minute(minute)).observed {
+            Observed::Text(text) => text,
+            Observed::Number(number) => number.to_string(),
+        };
+        let mut known = Known::new(2, 3);
+        assert_eq!(told(&known, 90), "0 hours");
+        for (minute, name) in [(60, "a"), (90, "b"), (100, "c")] {
+            known.note(name.as_bytes(), Minute(minute), None);
+        }
+        assert_eq!(
+            [59, 179, 180, 60 + 2880].map(|at| told(&known, at)),
+            ["0 hours", "1 hours", "2 hours", "2 days"]
+        );
+        let mut again = Known::new(2, 3);
+        let mut keys = 0;
+        known.save(b'n', &mut |key, value| {
+            if let Some(value) = value {
+                again.load(&key[1..], value).unwrap();
+                keys += 1;
+            }
+        });
+        assert_eq!((keys, told(&again, 180)), (3, "2 hours".to_owned()));
+        known.save(b'n', &mut |key, _| panic!("{key:?} did not change"));
+        assert!(again.load(b"", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff").is_err());
     }
 }

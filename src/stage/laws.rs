@@ -91,7 +91,7 @@ pub(super) fn folded(
 /// What a stage finds in a cell when its minute closes.
 fn close_one(close: &mut dyn Close, minute: Minute, cell: &Cell) -> Vec<Evidence> {
     let (roles, gaps) = (Roles::default(), Gaps::default());
-    let context = Context { roles: &roles, gaps: &gaps, now: minute };
+    let context = Context { roles: &roles, gaps: &gaps, now: minute, profiles: None };
     let mut findings = Findings::new(0);
     close.close(minute, std::slice::from_ref(cell), &context, &mut findings);
     findings.take()
@@ -215,7 +215,8 @@ fn ten_times_the_allowed_keys_do_not_exceed_the_bound() {
             closed(built.as_mut(), &deltas, 0);
             let mut kept = 0_i64;
             built.save(&mut |_, value| kept += i64::from(value.is_some()));
-            assert!(kept <= max, "{} keeps {kept}", stage.name);
+            // And one of the stage itself.
+            assert!(kept <= max + 1, "{} keeps {kept}", stage.name);
         }
     }
 }

@@ -50,7 +50,9 @@ use crate::record::{Entity, Log, Technique};
 use profile::Over;
 
 pub use context::{Context, Gaps, Role, RolePolicy, Roles};
-pub use input::{Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject};
+pub use input::{
+    Amounts, Cell, CellRow, Delta, Deltas, Finding, Findings, Input, Output, Subject, Suspect,
+};
 pub use sightings::{Sighting, columns as sighting_columns, sightings};
 pub use targets::{Target, targets};
 

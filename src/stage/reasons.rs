@@ -1,6 +1,6 @@
 //! Reasons whose shares add up to the score exactly.
 
-use crate::base::limits::REASONS_MAX;
+use crate::base::limits::SHARES_MAX;
 use crate::base::score::Ppm;
 use crate::record::schema::ColumnId;
 use crate::record::{Observed, Reason};
@@ -35,7 +35,7 @@ impl Sum {
     /// weakest.
     pub(super) fn finish(mut self) -> (Ppm, Vec<Reason>) {
         self.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.contribution));
-        self.reasons.truncate(REASONS_MAX);
+        self.reasons.truncate(SHARES_MAX);
         let mut total = 0;
         for reason in &mut self.reasons {
             let left = Ppm::ONE.get() - total;

@@ -172,7 +172,7 @@ pub(super) fn close(built: &mut dyn Close, cells: &ByMinute, roles: &Roles) -> V
     let mut all = Vec::new();
     for (minute, cells) in cells {
         let mut found = Findings::new(0);
-        let context = Context { roles, gaps: &Gaps::default(), now: *minute };
+        let context = Context { roles, gaps: &Gaps::default(), now: *minute, profiles: None };
         built.close(*minute, cells, &context, &mut found);
         all.extend(found.take());
     }

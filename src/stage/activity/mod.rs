@@ -20,5 +20,5 @@ mod window;
 
 pub use fold::{Deed, Deeds, Fold, READS};
 pub use measures::{Aspect, MEASURES, Measure, Row, Scale, WIDTH, shown};
-pub(super) use measures::{CONNECTIONS, REQUESTS};
+pub(super) use measures::{CONNECTIONS, RECEIVED, REQUESTS, SENT};
 pub use window::{Sample, Span, Told, Window};

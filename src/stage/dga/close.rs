@@ -9,7 +9,7 @@ use crate::base::recent::Recent;
 use crate::base::time::{DAY, MINUTE, Minute, Time};
 use crate::feature::dga::DGA;
 use crate::model::{Models, Scorer};
-use crate::record::{Entity, Names};
+use crate::record::{Entity, Names, Reason};
 
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::keys::alert_from;
@@ -56,7 +56,9 @@ impl Clients {
         client.take(minute, cells, from, &|name| self.known.is_usual(name, minute));
         let verdict = Verdict::new(&client.names);
         if client.said.say(day, verdict.score.get(), self.alert) {
-            tell(addr, &verdict, day, self.scorer.as_mut(), out);
+            let mut reasons = verdict.reasons(self.scorer.as_mut());
+            reasons.push(self.known.history(minute));
+            tell(addr, &verdict, day, reasons, out);
         }
         self.changed.insert(addr);
         self.changed.extend(self.clients.set(addr, client, minute));
@@ -76,13 +78,7 @@ impl Clients {
     }
 }
 
-fn tell(
-    addr: Addr,
-    verdict: &Verdict<'_>,
-    day: Time,
-    scorer: Option<&mut Scorer>,
-    out: &mut Findings,
-) {
+fn tell(addr: Addr, verdict: &Verdict<'_>, day: Time, reasons: Vec<Reason>, out: &mut Findings) {
     let rows: Vec<&CellRow> = verdict.names.iter().map(|named| &named.row).collect();
     let Some(time) = rows.iter().map(|row| row.time).max() else { return };
     let finding = Finding {
@@ -90,7 +86,7 @@ fn tell(
         // What tells findings apart: one of a client and day, however long it goes on.
         window: (day, day.plus(DAY)),
         score: verdict.score,
-        reasons: verdict.reasons(scorer),
+        reasons,
         techniques: TECHNIQUES,
         names: Names::default(),
     };

@@ -76,13 +76,17 @@ impl Sites {
         if !said.say(day, verdict.score.get(), self.alert) {
             return;
         }
+        let mut reasons = verdict.reasons(self.popular, self.scorer.as_mut());
+        if fame.is_news {
+            reasons.push(self.known.history(minute));
+        }
         let domain = (!verdict.is_destination()).then(|| site.to_owned());
         let finding = Finding {
             subject: site.as_bytes().to_vec(),
             // What tells findings apart: one of a client, a site and a day.
             window: (day, day.plus(DAY)),
             score: verdict.score,
-            reasons: verdict.reasons(self.popular, self.scorer.as_mut()),
+            reasons,
             techniques: self.detector.techniques,
             names: Names { domain, ..Names::default() },
         };

@@ -80,13 +80,17 @@ impl Judged {
         }
         self.changed.insert(about);
         self.changed.extend(self.said.set(about, said, minute));
+        let mut reasons = verdict.reasons(&judged, self.scorer.as_mut());
+        if fame.is_news {
+            reasons.push(self.known.history(verdict.time.minute()));
+        }
         let day = verdict.time.floor(DAY);
         let finding = Finding {
             subject: verdict.site.clone().into_bytes(),
             // What tells findings apart: one of a client, a site and a day.
             window: (day, day.plus(DAY)),
             score: judged.score,
-            reasons: verdict.reasons(&judged, self.scorer.as_mut()),
+            reasons,
             techniques: TECHNIQUES,
             names: verdict.names(),
         };

@@ -6,7 +6,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 use crate::base::keys::{Settings, Value};
-use crate::base::limits::{BATCH_ROWS_MAX, REASONS_MAX};
+use crate::base::limits::{BATCH_ROWS_MAX, SHARES_MAX};
 use crate::base::score::Ppm;
 use crate::base::time::{MINUTE, Minute, Time};
 use crate::model::Models;
@@ -92,7 +92,8 @@ fn check(script: &str, expected: &str) {
     let found = run(&cells(script));
     let line = |evidence: &Evidence| {
         assert_eq!(evidence.techniques, TECHNIQUES);
-        let names: Vec<&str> = evidence.reasons.iter().map(|it| it.feature).collect();
+        let names = evidence.reasons.iter().map(|it| it.feature);
+        let names: Vec<&str> = names.filter(|name| *name != "history").collect();
         let (client, site) = (evidence.entity.addr().unwrap().to_ip(), &evidence.subject);
         let (percent, records) = (evidence.score.get() / 10_000, evidence.records.len());
         let (site, names) = (String::from_utf8_lossy(site), names.join(" "));
@@ -231,7 +232,7 @@ fn reasons_show_what_was_seen_and_where() {
         .reasons
         .iter()
         .map(|reason| {
-            let log = reason.log.unwrap();
+            let log = reason.log.unwrap_or(Log::Http);
             let columns: Vec<&str> = reason.columns.iter().map(|id| log.column_name(*id)).collect();
             let Observed::Text(text) = &reason.observed else { panic!("{reason:?}") };
             format!("{} {log} {} {text}", reason.feature, columns.join(","))
@@ -245,6 +246,7 @@ fn reasons_show_what_was_seen_and_where() {
             "double_extension files filename photo.jpg.exe",
             "bare_address http host,uri 203.0.113.9",
             "agent http user_agent curl/8",
+            "history http  0 hours",
         ]
     );
 }
@@ -258,7 +260,8 @@ fn more_rules_than_reasons_still_add_up() {
     let script = script.replace("/a ", "/a.jpg.exe ");
     let found = run(&cells(&script));
     let reasons = &found[0].reasons;
-    assert_eq!(reasons.len(), REASONS_MAX);
+    let names = reasons.iter().map(|it| it.feature).filter(|name| *name != "history");
+    assert_eq!((names.clone().count(), reasons.len()), (SHARES_MAX, SHARES_MAX + 1));
     let last = reasons.iter().find(|reason| reason.feature == "more_rules").unwrap();
     assert!(
         last.columns.is_empty()
@@ -269,7 +272,7 @@ fn more_rules_than_reasons_still_add_up() {
         &format!(
             "10.0.0.5 203.0.113.9 {} of 2: {}",
             found[0].score.get() / 10_000,
-            reasons.iter().map(|it| it.feature).collect::<Vec<_>>().join(" ")
+            names.collect::<Vec<_>>().join(" ")
         ),
     );
 }

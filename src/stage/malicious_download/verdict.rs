@@ -2,7 +2,7 @@
 
 use crate::base::address::Addr;
 use crate::base::host::host_name;
-use crate::base::limits::REASONS_MAX;
+use crate::base::limits::SHARES_MAX;
 use crate::base::score::Ppm;
 use crate::base::time::Time;
 use crate::feature::Url;
@@ -78,7 +78,7 @@ impl<'a> Verdict<'a> {
             });
         }
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.contribution));
-        let rest = reasons.split_off(reasons.len().min(REASONS_MAX));
+        let rest = reasons.split_off(reasons.len().min(SHARES_MAX));
         if let Some(last) = reasons.last_mut().filter(|_| rest.iter().any(has_share)) {
             let all = || std::iter::once(&*last).chain(&rest).filter(|reason| has_share(reason));
             let names: Vec<&str> = all().map(|reason| reason.feature).collect();

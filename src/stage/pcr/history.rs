@@ -100,6 +100,11 @@ impl History {
         }
     }
 
+    /// How many hours and days are kept.
+    pub(super) fn seen(&self) -> (u8, u8) {
+        (self.hours_count, self.days_count)
+    }
+
     /// Days that were learned, the last one first.
     fn days(&self) -> impl Iterator<Item = Day> {
         let count = usize::from(self.days_count).min(DAYS);

@@ -8,7 +8,8 @@
 //! A window stage. Bytes are turned to the side of the entity, whether it opened the connection or
 //! answered, and summed over a window before anything is divided; connections count when they end.
 //! Windows are hours, days and five days, of DNS, TLS, HTTP, the rest and all together (`profile`).
-//! What a window has to say is in `score`, what lasts of an entity in `history` and `peers`.
+//! What a window has to say is in `score`, what lasts of an entity in `history` and `peers`; what
+//! profiles hold of it, and those like it, counts too (`lasting`).
 //!
 //! Not here: what an address is to others (`context`); a rise of volume without a change of role.
 
@@ -16,6 +17,7 @@ mod channel;
 mod fold;
 mod history;
 mod hour;
+mod lasting;
 mod peers;
 mod profile;
 mod row;
@@ -34,7 +36,7 @@ use super::{Build, Combine, StageDef};
 pub(super) const STAGE: StageDef = StageDef {
     name: "pcr",
     doc: "a host that begins to send where it used to receive, to a destination that is new to it or gets more than ever (producer-consumer ratio)",
-    version: 1,
+    version: 2,
     reads: &[(
         Log::Conn,
         &[
@@ -90,6 +92,9 @@ pub(super) const STAGE: StageDef = StageDef {
         combine: Combine::Sum,
     },
 };
+
+/// Bytes of an hour below which a ratio is noise, as what machines say when nobody is there.
+const LEARNED_MIN: u64 = 256 << 10;
 
 const TECHNIQUES: &[Technique] =
     &[Technique { id: "T1048", name: "Exfiltration Over Alternative Protocol" }];

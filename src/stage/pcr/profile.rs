@@ -12,20 +12,22 @@ use crate::base::log2::{BIT, log2};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute, Time};
 use crate::record::{Entity, Log, Names};
 
+use super::super::activity::Span;
 use super::super::input::{Cell, CellRow, Finding, Findings};
 use super::super::keys::alert_from;
+use super::super::profile::Held;
 use super::super::traffic::{DNS, PARTS};
 use super::super::{Changes, Close, Context};
+use super::LEARNED_MIN;
 use super::channel::{ALL, CHANNELS, TABLE};
 use super::history::{History, Usual};
 use super::hour::Hour;
+use super::lasting::Lasting;
 use super::peers::{Given, LONG_DAYS, Peers, ratio};
 use super::score::{Against, Verdict, Window};
 
 /// Hours in which a host was heard until it is no stranger.
 const HEARD_MIN: u16 = 3;
-/// Bytes of an hour below which a ratio is noise, as what machines say when nobody is there.
-const LEARNED_MIN: u64 = 256 << 10;
 /// What is less says nothing: many of it would add up in a risk.
 const SAID_MIN: u32 = 250_000;
 /// Hours of a day that may be missing.
@@ -71,6 +73,13 @@ struct Ending {
     name: &'static str,
     start: Time,
     end: Time,
+}
+
+/// What else a window is judged by: what the profile of the host holds, and which volumes matter.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    held: Option<Held<'a>>,
+    volumes: (u64, u64),
 }
 
 const HOUR_MINUTES: i64 = HOUR / MINUTE;
@@ -151,9 +160,10 @@ impl Profiles {
         if !is_there {
             return;
         }
-        let verdicts: Vec<Verdict<'_>> =
-            (0..CHANNELS).map(|channel| profile.judge_hour(channel, &hour, self.volumes)).collect();
         let ending = Ending { name: "hour", start, end: start.plus(HOUR) };
+        let beside = Beside { held: context.held(host, ending.end), volumes: self.volumes };
+        let verdicts: Vec<Verdict<'_>> =
+            (0..CHANNELS).map(|channel| profile.judge_hour(channel, &hour, beside)).collect();
         let is_shared = context.roles.get(host).is_some();
         let mut score = 0;
         if let Some(verdict) = strongest(&verdicts).filter(|_| !is_shared) {
@@ -162,6 +172,9 @@ impl Profiles {
         }
         let is_suspicious = score >= self.alert;
         drop(verdicts);
+        if is_suspicious {
+            out.suspect((Span::Hour, start.0 / HOUR, Entity::Host(host)));
+        }
         if !hour.is_torn() {
             (0..CHANNELS).for_each(|channel| profile.learn_hour(channel, &hour, is_suspicious));
         }
@@ -189,11 +202,12 @@ impl Profiles {
             profile.learn_day(false);
             return;
         }
-        let verdicts = profile.judge_days(1, self.volumes);
-        let long = profile.judge_days(LONG_DAYS, self.volumes);
+        let end = start.plus(DAY);
+        let beside = Beside { held: context.held(host, end), volumes: self.volumes };
+        let verdicts = profile.judge_days(1, beside);
+        let long = profile.judge_days(LONG_DAYS, beside);
         let is_shared = context.roles.get(host).is_some();
         let mut said = profile.said[0];
-        let end = start.plus(DAY);
         // A longer window speaks only where no shorter one in it raised an alert, and says more.
         let speaks = |score: u32, said: u32| !is_shared && said < self.alert && score > said;
         if let Some(verdict) = strongest(&verdicts).filter(|it| speaks(it.score.get(), said)) {
@@ -208,6 +222,9 @@ impl Profiles {
         }
         drop((verdicts, long));
         profile.said[0] = said;
+        if said >= self.alert {
+            out.suspect((Span::Day, start.0 / DAY, Entity::Host(host)));
+        }
         profile.learn_day(said < self.alert);
     }
 
@@ -270,7 +287,7 @@ impl Profile {
         found.map(|(_, history)| history)
     }
 
-    fn judge_hour<'a>(&self, channel: usize, hour: &'a Hour, volumes: (u64, u64)) -> Verdict<'a> {
+    fn judge_hour<'a>(&self, channel: usize, hour: &'a Hour, beside: Beside<'_>) -> Verdict<'a> {
         let of_channel = hour.peers.iter().filter(|it| is_of(usize::from(it.channel), channel));
         let given = of_channel.map(|peer| Given {
             channel: usize::from(peer.channel),
@@ -291,14 +308,21 @@ impl Profile {
             among: 1,
         };
         let history = self.history(channel);
-        let most = history.map_or(0, History::hour_most);
-        Verdict::new(window, self.against(channel, most, volumes), |sent, ratio| {
+        let mut against = self.against(channel, beside);
+        against.most = history.map_or(0, History::hour_most);
+        if let Some(lasting) = &against.lasting {
+            // What is no more than all of today may be an hour of today, that says nothing of what
+            // is usual.
+            let is_before = lasting.hour_most > log2(self.sent_today(channel).saturating_add(1));
+            against.most = against.most.max(if is_before { lasting.hour_most } else { 0 });
+        }
+        Verdict::new(window, against, |sent, ratio| {
             history.is_some_and(|history| history.has_precedent(sent, ratio))
         })
     }
 
     /// Judges today, or the last five days, in every channel.
-    fn judge_days(&self, days: usize, volumes: (u64, u64)) -> Vec<Verdict<'_>> {
+    fn judge_days(&self, days: usize, beside: Beside<'_>) -> Vec<Verdict<'_>> {
         let judge = |channel: usize| {
             let history = self.history(channel)?;
             let today = self.sent_today(channel);
@@ -320,7 +344,9 @@ impl Profile {
             };
             // The hours of a day are smaller than it: what eight of them would send is a precedent.
             let eighth = 3 * BIT + log2(days as u64);
-            Some(Verdict::new(window, self.against(channel, most, volumes), |sent, ratio| {
+            let mut against = self.against(channel, beside);
+            against.most = most.max(against.lasting.as_ref().map_or(0, |it| it.day_most));
+            Some(Verdict::new(window, against, |sent, ratio| {
                 history.has_precedent(sent - eighth, ratio)
             }))
         };
@@ -332,10 +358,17 @@ impl Profile {
         self.today.get(channel).copied().unwrap_or_else(all)
     }
 
-    fn against(&self, channel: usize, most: i32, volumes: (u64, u64)) -> Against {
+    /// What stands against a window of a channel, but for the most that is sent in one.
+    fn against(&self, channel: usize, beside: Beside<'_>) -> Against {
         let known = [400_000, 600_000, 700_000, 800_000, 900_000];
-        let certainty = known.get(usize::from(self.days)).copied().unwrap_or(1_000_000);
-        Against { usual: self.usual(channel), most, volumes, certainty }
+        Against {
+            usual: self.usual(channel),
+            lasting: beside.held.map(|held| Lasting::of(&held, channel)),
+            most: 0,
+            volumes: beside.volumes,
+            certainty: known.get(usize::from(self.days)).copied().unwrap_or(1_000_000),
+            seen: (self.history(channel).map_or((0, 0), History::seen), self.days),
+        }
     }
 
     /// What is usual in a channel. Of DNS any host is asked, since it is alike for all; of another

@@ -9,13 +9,16 @@ use crate::record::{Observed, Reason};
 use super::super::ramp::{ONE, part, ramp};
 use super::channel::{Channel, TABLE};
 use super::history::Usual;
+use super::lasting::Lasting;
 use super::peers::{Given, ratio};
 
 /// What stands against a window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Against {
-    /// The usual ratio of the entity.
+    /// The usual ratio of the entity in the last hours.
     pub(super) usual: Usual,
+    /// What its profile holds, where there is one.
+    pub(super) lasting: Option<Lasting>,
     /// The most that it sends in such a window, as a logarithm.
     pub(super) most: i32,
     /// Bytes that mean nothing, and bytes that are enough.
@@ -23,6 +26,21 @@ pub(super) struct Against {
     /// How far anything can be said of a host that was first heard lately, in parts per million: on
     /// its first days every destination is new.
     pub(super) certainty: u64,
+    /// Hours and days of the channel that it was seen in, and days on which it was heard before.
+    pub(super) seen: ((u8, u8), u8),
+}
+
+impl Against {
+    /// How far a ratio is a change of role: by the last hours, and by the profile.
+    fn shift(&self, of: &Channel, ratio: i32) -> u64 {
+        let from = |mean: i32, spread: i32| ramp((ratio - mean) * BIT / spread, of.shift);
+        let Usual { mean, spread } = self.usual;
+        let by_hours = from(mean, spread);
+        let lasting = self.lasting.as_ref().and_then(|lasting| lasting.usual);
+        // What is sent and what is received rise and fall together, so their ratio varies less than
+        // they do: the spread of the hours, which is that of a ratio, where it is the smaller one.
+        by_hours.min(lasting.map_or(ONE, |usual| from(usual.mean, usual.spread.min(spread))))
+    }
 }
 
 /// A window of one channel.
@@ -79,12 +97,11 @@ impl<'a> Verdict<'a> {
         let ratio = ratio(pushed, back);
         // Who gives sixty-four times what it gets is a producer: more of it is no other role.
         let capped = ratio.min(6 * BIT);
-        let shift = (capped - against.usual.mean) * BIT / against.usual.spread;
         let least = against.volumes.0 / of.smaller;
         let full = (against.volumes.1 / of.smaller).max(least + 1);
         let factors = [
             against.certainty,
-            ramp(shift, of.shift),
+            against.shift(of, capped),
             part_of(pushed.saturating_sub(least), full - least),
             ramp(log2(sent) - against.most, (0, BIT)),
             if pushed > least && has_precedent(log2(sent), capped) { 0 } else { ONE },
@@ -122,13 +139,27 @@ impl<'a> Verdict<'a> {
             expected,
             contribution: Ppm::new(share),
         };
-        vec![
+        let mut reasons = vec![
             reason("pcr", bytes, pcr(self.ratio), pcr(self.against.usual.mean), score - 2 * third),
             reason("sent_bytes", bytes, number(self.pushed), number(most), third),
             reason("destination", &[RESP_H, ORIG_H], text(&destination), text(&before), third),
             reason("channel", &[conn::SERVICE], text(TABLE[self.channel].name), text(""), 0),
             reason("window", &[], text(window), text(""), 0),
-        ]
+            reason("history", &[], text(&self.seen()), text(""), 0),
+        ];
+        if let Some(lasting) = &self.against.lasting {
+            let usual = lasting.usual.map(|usual| pcr(usual.mean));
+            let usual = usual.unwrap_or_else(|| text("too little of it"));
+            reasons.push(reason("profile", bytes, usual, text(&lasting.history), 0));
+        }
+        reasons
+    }
+
+    /// How long the entity was watched, in words.
+    fn seen(&self) -> String {
+        let ((hours, days), heard) = self.against.seen;
+        let channel = TABLE[self.channel].name;
+        format!("{hours} hours and {days} days of {channel}, known for {heard} days")
     }
 }
 

@@ -1,5 +1,7 @@
 //! Connections in, findings out.
 
+mod lasting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use crate::base::limits::BATCH_ROWS_MAX;
 use crate::base::time::{HOUR, MINUTE, Minute, SECOND, Time};
 use crate::model::Models;
 use crate::record::schema::ColumnId;
-use crate::record::{Evidence, Generation, Inside, Log, Observed, Parties, Sides, Source};
+use crate::record::{Entity, Evidence, Generation, Inside, Log, Observed, Parties, Sides, Source};
+use crate::stage::profile::{Crowds, Prior, Profile, Profiles};
 use crate::stage::{
     Build, Cell, Close, Context, Deltas, Findings, Gaps, Input, Role, RolePolicy, Roles,
 };
@@ -130,11 +133,14 @@ fn cells(script: &str, rows_max: usize) -> BTreeMap<Minute, Vec<Cell>> {
 struct Beside {
     roles: Roles,
     gaps: Gaps,
+    kept: Option<(BTreeMap<Entity, Box<Profile>>, Crowds)>,
 }
 
 impl Beside {
     fn at(&self, now: Minute) -> Context<'_> {
-        Context { roles: &self.roles, gaps: &self.gaps, now }
+        let kept = self.kept.as_ref();
+        let profiles = kept.map(|(profiles, crowds)| Profiles::new(profiles, crowds));
+        Context { roles: &self.roles, gaps: &self.gaps, now, profiles }
     }
 }
 

@@ -51,7 +51,7 @@ impl Crowd {
     }
 
     /// Says what is usual of members.
-    pub(super) fn set_priors(&mut self, of_hour: Vec<Prior>, of_day: Vec<Prior>) {
+    pub(in super::super) fn set_priors(&mut self, of_hour: Vec<Prior>, of_day: Vec<Prior>) {
         (self.of_hour, self.of_day) = (of_hour, of_day);
     }
 

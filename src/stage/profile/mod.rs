@@ -17,6 +17,7 @@
 mod crowd;
 mod drift;
 mod isolation;
+mod look;
 mod over;
 mod peers;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, W
 
 pub use crowd::{Crowd, Crowds, GroupId};
 pub use isolation::{Grow, Hours, Isolation, Part, Rarity, Seen};
+pub use look::{Held, Profiles};
 pub use over::{Entry, Known, Learnt, Over, Shifts};
 pub use peers::{Fit, Fitted, Peers, Place};
 use usual::Pace;
@@ -177,6 +179,16 @@ impl Profile {
     #[must_use]
     pub fn count(&self, span: Span) -> u16 {
         self.learned(span).count
+    }
+
+    /// How much is known of it, in words.
+    #[must_use]
+    pub fn history(&self, span: Span) -> String {
+        let crowd = match self.group {
+            Some(group) => format!(", peer group {group}"),
+            None => String::new(),
+        };
+        format!("{} {}s on {} days{crowd}", self.count(span), span.name(), self.days)
     }
 
     /// What lasts of a slow change by measure, of which 1 is one, in parts per million.

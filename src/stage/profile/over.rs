@@ -126,13 +126,7 @@ impl Entry<'_> {
     /// How much is known of the entity, in words.
     #[must_use]
     pub fn history(&self) -> String {
-        let span = self.common.span;
-        let (count, days) = (self.profile.count(span), self.profile.days);
-        let crowd = match self.profile.group {
-            Some(group) => format!(", peer group {group}"),
-            None => String::new(),
-        };
-        format!("{count} {}s on {days} days{crowd}", span.name())
+        self.profile.history(self.common.span)
     }
 }
 
