@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use ipnet::IpNet;
 
-/// An address; IPv4 is kept in its mapped form, so that `::ffff:10.0.0.1` equals `10.0.0.1`.
+/// An address; IPv4 is kept in its mapped form, so that `::ffff:10.0.0.1` equals `10.0.0.1`. There
+/// are millions of them in keys and accounts, so nothing is filled up to where a number would stand.
+#[repr(Rust, packed)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Addr(u128);
 
