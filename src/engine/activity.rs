@@ -7,7 +7,7 @@
 //! Not here: what is measured and what is usual (`stage::activity`, `stage::profile`), what becomes
 //! of findings (`core`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
@@ -31,7 +31,7 @@ type Key = (Span, i64, Entity);
 pub(super) struct Activity {
     /// Entities whose profile is kept.
     max: usize,
-    open: BTreeMap<(Span, i64), BTreeMap<Entity, Window>>,
+    open: BTreeMap<(Span, i64), BTreeMap<Entity, Box<Window>>>,
     /// Windows that are open.
     held: usize,
     profiles: BTreeMap<Entity, Box<Profile>>,
@@ -186,7 +186,7 @@ impl Activity {
     fn end_hour(
         &mut self,
         hour: i64,
-        windows: BTreeMap<Entity, Window>,
+        windows: BTreeMap<Entity, Box<Window>>,
         (seen, is_whole): (&Seen<'_>, bool),
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
@@ -200,7 +200,7 @@ impl Activity {
         }
         let profiles = &self.profiles;
         let zipped = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
-            Some((entity, window, profiles.get(entity)?.as_ref(), *row))
+            Some((entity, window.as_ref(), profiles.get(entity)?.as_ref(), *row))
         });
         let context = (&self.crowds, &self.peers);
         let over = Over::new((Span::Hour, hour), zipped, context, known);
@@ -222,16 +222,20 @@ impl Activity {
                 changed.windows.insert((Span::Day, day, entity.clone()));
                 changed.crowds = true;
             }
-            let of_day = self.open.entry((Span::Day, day)).or_default();
-            self.held += usize::from(!of_day.contains_key(&entity));
-            of_day.entry(entity).or_default().unite(window);
+            match self.open.entry((Span::Day, day)).or_default().entry(entity) {
+                btree_map::Entry::Occupied(mut of_day) => of_day.get_mut().unite(*window),
+                btree_map::Entry::Vacant(of_day) => {
+                    self.held += 1;
+                    of_day.insert(window);
+                }
+            }
         }
     }
 
     fn end_day(
         &mut self,
         day: i64,
-        windows: &BTreeMap<Entity, Window>,
+        windows: &BTreeMap<Entity, Box<Window>>,
         (seen, is_whole): (&Seen<'_>, bool),
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
@@ -243,7 +247,7 @@ impl Activity {
         let profiles = &self.profiles;
         let measured = windows.iter().filter_map(|(entity, window)| {
             let profile = profiles.get(entity)?.as_ref();
-            Some((entity, window, profile, profile.measure_day(window)))
+            Some((entity, window.as_ref(), profile, profile.measure_day(window)))
         });
         let context = (&self.crowds, &self.peers);
         let over = Over::new((Span::Day, day), measured, context, known);
@@ -362,7 +366,7 @@ impl Activity {
             }
             self.profiles.insert(entity, profile);
         } else if key.starts_with(WINDOW_KEY) {
-            let (span, number, entity, window): (Span, i64, Entity, Window) = decode(value)?;
+            let (span, number, entity, window): (Span, i64, Entity, Box<Window>) = decode(value)?;
             if Minute::try_from(number).is_err() {
                 return Err(Damaged("not a window".to_owned()));
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::input::CellRow;
 use super::super::script::{Place, addr, batches};
 use super::*;
 use crate::base::codec::{decode, encode};
@@ -187,6 +188,13 @@ fn every_sample_is_found_again() {
     let uid = |sample| window.sample(sample).map(|row| row.record.uid.as_str().to_owned());
     assert_eq!(uid(Sample::Sent).as_deref(), Some("C39"), "the heaviest");
     assert!(uid(Sample::Opened).is_some() && uid(Sample::Failed).is_none());
+}
+
+#[test]
+fn a_quiet_window_is_small() {
+    // With a sample of two or three kinds.
+    let sizes = [size_of::<Window>(), size_of::<CellRow>()];
+    assert!(sizes[0] <= 256 && sizes[1] <= 96, "{sizes:?}");
 }
 
 /// Records of a few hosts and hours, of all logs.
