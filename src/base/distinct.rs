@@ -109,6 +109,12 @@ impl Distinct {
         }
     }
 
+    /// All its bits, in order.
+    pub fn bits(&self) -> impl Iterator<Item = u16> {
+        let table = self.table();
+        (0..BITS).filter(move |bit| has(&table, *bit))
+    }
+
     /// The bits of a set that has few.
     fn few(&self) -> &[u16] {
         match &self.0 {
@@ -157,9 +163,21 @@ impl Distinct {
     }
 }
 
+impl FromIterator<u16> for Distinct {
+    fn from_iter<I: IntoIterator<Item = u16>>(bits: I) -> Self {
+        let mut set = Self::default();
+        bits.into_iter().for_each(|bit| set.mark(bit));
+        set
+    }
+}
+
 fn set(table: &mut Table, bit: u16) {
     let bit = usize::from(bit % BITS);
     table[bit / 64] |= 1 << (bit % 64);
+}
+
+fn has(table: &Table, bit: u16) -> bool {
+    table[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
 }
 
 fn ones(table: &Table) -> u32 {
@@ -181,10 +199,7 @@ impl<'de> Deserialize<'de> for Distinct {
         if ones(&table) as usize > FEW {
             return Ok(Self(Marks::Many(table)));
         }
-        let mut few = Self::default();
-        let is_set = |bit: &u16| table[usize::from(bit / 64)] >> (bit % 64) & 1 == 1;
-        (0..BITS).filter(is_set).for_each(|bit| few.mark(bit));
-        Ok(few)
+        Ok((0..BITS).filter(|bit| has(&table, *bit)).collect())
     }
 }
 
@@ -243,9 +258,7 @@ mod tests {
     }
 
     fn marked(bits: &[u16]) -> Distinct {
-        let mut set = Distinct::default();
-        bits.iter().for_each(|bit| set.mark(*bit));
-        set
+        bits.iter().copied().collect()
     }
 
     fn bits() -> impl Strategy<Value = Vec<u16>> {
@@ -268,6 +281,7 @@ mod tests {
                 let dense = Dense::of(bits);
                 prop_assert_eq!(set.count(), super::of(dense.ones()));
                 prop_assert_eq!(set.is_empty(), bits.is_empty());
+                prop_assert_eq!(&set.bits().collect::<Distinct>(), set);
                 prop_assert_eq!(encode(set), encode(&dense));
                 prop_assert_eq!(&decode::<Distinct>(&encode(&dense)).unwrap(), set);
             }

@@ -7,14 +7,14 @@
 //! Not here: what is measured and what is usual (`stage::activity`, `stage::profile`), what becomes
 //! of findings (`core`).
 
-use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
-use crate::stage::activity::{Deeds, Row, Span, Window};
+use crate::stage::activity::{Deeds, Held, Packed, Row, Sources, Span, Window};
 use crate::stage::profile::{
-    Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile,
+    Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile, Season,
 };
 
 use super::refit::Refit;
@@ -31,7 +31,8 @@ type Key = (Span, i64, Entity);
 pub(super) struct Activity {
     /// Entities whose profile is kept.
     max: usize,
-    open: BTreeMap<(Span, i64), BTreeMap<Entity, Box<Window>>>,
+    hours: BTreeMap<i64, BTreeMap<Entity, Box<Window>>>,
+    days: BTreeMap<i64, Day>,
     /// Windows that are open.
     held: usize,
     profiles: BTreeMap<Entity, Box<Profile>>,
@@ -44,6 +45,32 @@ pub(super) struct Activity {
     dropped: u64,
     /// What changed since the last [`Activity::save`], if anybody saves.
     changed: Option<Changed>,
+}
+
+/// An open day. Records of it are of some files, and many of each.
+#[derive(Debug, Default)]
+struct Day {
+    sources: Sources,
+    windows: BTreeMap<Entity, Packed>,
+}
+
+impl Day {
+    fn get(&self, entity: &Entity) -> Option<Window> {
+        self.windows.get(entity).map(|packed| packed.open(&self.sources))
+    }
+
+    /// Puts a window away; whether there was none.
+    fn set(&mut self, entity: Entity, window: Window) -> bool {
+        let packed = Packed::new(window, &mut self.sources);
+        self.windows.insert(entity, packed).is_none()
+    }
+
+    /// Adds an hour; whether it is the first.
+    fn add(&mut self, entity: Entity, hour: Window) -> bool {
+        let mut window = self.get(&entity).unwrap_or_default();
+        window.unite(hour);
+        self.set(entity, window)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -100,8 +127,7 @@ impl Activity {
     /// The open hour of an entity. Where there is no room for another entity it is counted instead:
     /// strangers never drive out those that are known.
     fn window(&mut self, hour: i64, entity: &Entity) -> Option<&mut Window> {
-        let is_open =
-            self.open.get(&(Span::Hour, hour)).is_some_and(|windows| windows.contains_key(entity));
+        let is_open = self.hours.get(&hour).is_some_and(|windows| windows.contains_key(entity));
         if !is_open {
             let is_known = self.profiles.contains_key(entity);
             let room = if is_known { 3 } else { 2 } * self.max;
@@ -114,16 +140,16 @@ impl Activity {
         if let Some(changed) = &mut self.changed {
             changed.windows.insert((Span::Hour, hour, entity.clone()));
         }
-        Some(self.open.entry((Span::Hour, hour)).or_default().entry(entity.clone()).or_default())
+        Some(self.hours.entry(hour).or_default().entry(entity.clone()).or_default())
     }
 
     /// The last minute of the window that ends first; of those that end together hours come first.
     fn first(&self) -> Option<(Minute, Span, i64)> {
-        let of = |span: Span| {
-            let ((_, number), _) = self.open.range((span, i64::MIN)..=(span, i64::MAX)).next()?;
-            Some((Minute((number + 1) * minutes(span) - 1), span, *number))
-        };
-        of(Span::Hour).into_iter().chain(of(Span::Day)).min()
+        let of =
+            |span: Span, number: &i64| (Minute((number + 1) * minutes(span) - 1), span, *number);
+        let hour = self.hours.first_key_value().map(|(number, _)| of(Span::Hour, number));
+        let day = self.days.first_key_value().map(|(number, _)| of(Span::Day, number));
+        hour.into_iter().chain(day).min()
     }
 
     /// The next minute that ends a window, or in which new groups come in.
@@ -169,17 +195,33 @@ impl Activity {
                 continue;
             }
             let Some((last, span, number)) = self.first() else { break };
-            let windows = self.open.remove(&(span, number)).unwrap_or_default();
-            self.held -= windows.len();
-            if let Some(changed) = &mut self.changed {
-                changed.windows.extend(windows.keys().map(|it| (span, number, it.clone())));
-            }
             // The end of the input may cut a window short.
             let is_whole = last <= seen.now;
             match span {
-                Span::Hour => self.end_hour(number, windows, (seen, is_whole), judge),
-                Span::Day => self.end_day(number, &windows, (seen, is_whole), judge),
+                Span::Hour => {
+                    let windows = self.hours.remove(&number).unwrap_or_default();
+                    self.close(span, number, windows.keys());
+                    self.end_hour(number, windows, (seen, is_whole), judge);
+                }
+                Span::Day => {
+                    let windows = self.days.remove(&number).unwrap_or_default();
+                    self.close(span, number, windows.windows.keys());
+                    self.end_day(number, &windows, (seen, is_whole), judge);
+                }
             }
+        }
+    }
+
+    /// Windows of these entities are open no more.
+    fn close<'a>(
+        &mut self,
+        span: Span,
+        number: i64,
+        entities: impl ExactSizeIterator<Item = &'a Entity>,
+    ) {
+        self.held -= entities.len();
+        if let Some(changed) = &mut self.changed {
+            changed.windows.extend(entities.map(|it| (span, number, it.clone())));
         }
     }
 
@@ -200,12 +242,12 @@ impl Activity {
         }
         let profiles = &self.profiles;
         let zipped = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
-            Some((entity, window.as_ref(), profiles.get(entity)?.as_ref(), *row))
+            Some((entity, window.as_ref().into(), profiles.get(entity)?.as_ref(), row))
         });
         let context = (&self.crowds, &self.peers);
         let over = Over::new((Span::Hour, hour), zipped, context, known);
         let verdicts = judge(&over);
-        let seasons: Vec<Row> = over.entries.iter().map(|entry| *entry.season()).collect();
+        let seasons: Vec<Season> = over.entries.iter().map(Entry::shared_season).collect();
         let shifts = over.shifts();
         if is_whole {
             shifts.teach(&mut self.crowds);
@@ -222,20 +264,15 @@ impl Activity {
                 changed.windows.insert((Span::Day, day, entity.clone()));
                 changed.crowds = true;
             }
-            match self.open.entry((Span::Day, day)).or_default().entry(entity) {
-                btree_map::Entry::Occupied(mut of_day) => of_day.get_mut().unite(*window),
-                btree_map::Entry::Vacant(of_day) => {
-                    self.held += 1;
-                    of_day.insert(window);
-                }
-            }
+            let of_day = self.days.entry(day).or_default();
+            self.held += usize::from(of_day.add(entity, *window));
         }
     }
 
     fn end_day(
         &mut self,
         day: i64,
-        windows: &BTreeMap<Entity, Box<Window>>,
+        Day { sources, windows }: &Day,
         (seen, is_whole): (&Seen<'_>, bool),
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
@@ -245,9 +282,14 @@ impl Activity {
         let known =
             Known::of(|log| hours.clone().filter(|hour| !is_there(log, *hour)).count() <= TORN_MAX);
         let profiles = &self.profiles;
-        let measured = windows.iter().filter_map(|(entity, window)| {
-            let profile = profiles.get(entity)?.as_ref();
-            Some((entity, window.as_ref(), profile, profile.measure_day(window)))
+        let measure = |(entity, window): (&Entity, &Packed)| -> Row {
+            let measured = |profile: &Profile| profile.measure_day(&window.open(sources));
+            profiles.get(entity).map(|it| measured(it)).unwrap_or_default()
+        };
+        let rows: Vec<Row> = windows.iter().map(measure).collect();
+        let measured = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
+            let window = Held::packed(window, sources);
+            Some((entity, window, profiles.get(entity)?.as_ref(), row))
         });
         let context = (&self.crowds, &self.peers);
         let over = Over::new((Span::Day, day), measured, context, known);
@@ -256,25 +298,22 @@ impl Activity {
             let place = entry.place(over.peers)?;
             Some((place.beyond / 16).clamp(i16::MIN.into(), i16::MAX.into()) as i16)
         };
-        let learned: Vec<(Entity, Row, Row, Option<i16>)> = over
-            .entries
-            .iter()
-            .map(|entry| (entry.entity.clone(), entry.row, *entry.season(), apart(entry)))
-            .collect();
+        let of = |entry: &Entry<'_>| (entry.shared_season(), apart(entry));
+        let told: Vec<(Season, Option<i16>)> = over.entries.iter().map(of).collect();
         let shifts = over.shifts();
         if !is_whole {
             return;
         }
         shifts.teach(&mut self.crowds);
-        for (entity, row, season, apart) in learned {
-            let (score, is_suspicious) = verdicts.get(&entity).copied().unwrap_or_default();
-            let (row, season) = (&row, &season);
-            let outcome = Outcome { row, season, known, apart, score, is_suspicious };
-            if let Some(profile) = self.profiles.get_mut(&entity) {
-                profile.learn_day(day, &outcome);
-            }
+        let mut told = told.into_iter();
+        for (entity, row) in windows.keys().zip(&rows) {
+            let Some(profile) = self.profiles.get_mut(entity) else { continue };
+            let Some((season, apart)) = told.next() else { break };
+            let (score, is_suspicious) = verdicts.get(entity).copied().unwrap_or_default();
+            let outcome = Outcome { row, season: &season, known, apart, score, is_suspicious };
+            profile.learn_day(day, &outcome);
             if let Some(changed) = &mut self.changed {
-                changed.profiles.insert(entity);
+                changed.profiles.insert(entity.clone());
                 changed.crowds = true;
             }
         }
@@ -331,8 +370,15 @@ impl Activity {
     pub(super) fn save(&mut self, sink: &mut Changes<'_>) {
         let Some(changed) = self.changed.as_mut().map(std::mem::take) else { return };
         for (span, number, entity) in changed.windows {
-            let window = self.open.get(&(span, number)).and_then(|all| all.get(&entity));
-            let value = window.map(|window| encode(&(span, number, &entity, window)));
+            let of = |window: &Window| encode(&(span, number, &entity, window));
+            let value = match span {
+                Span::Hour => {
+                    self.hours.get(&number).and_then(|it| it.get(&entity)).map(|it| of(it))
+                }
+                Span::Day => {
+                    self.days.get(&number).and_then(|it| it.get(&entity)).map(|it| of(&it))
+                }
+            };
             sink(&window_key(span, number, &entity), value.as_deref());
         }
         for entity in changed.profiles {
@@ -370,8 +416,14 @@ impl Activity {
             if Minute::try_from(number).is_err() {
                 return Err(Damaged("not a window".to_owned()));
             }
-            let all = self.open.entry((span, number)).or_default();
-            self.held += usize::from(all.insert(entity, window).is_none());
+            let is_new = match span {
+                Span::Hour => {
+                    let windows = self.hours.entry(number).or_default();
+                    windows.insert(entity, window).is_none()
+                }
+                Span::Day => self.days.entry(number).or_default().set(entity, *window),
+            };
+            self.held += usize::from(is_new);
         } else {
             return Err(Damaged("a key of no activity".to_owned()));
         }

@@ -219,7 +219,7 @@ fn records() -> impl Strategy<Value = Vec<(Log, String)>> {
 
 proptest! {
     /// However records come in batches and in whatever order what they say meets, windows are the
-    /// same; a day is the sum of its hours; and a saved window is the same window.
+    /// same; a day is the sum of its hours; and a window that was saved, or put away, is the same.
     #[test]
     fn windows_do_not_depend_on_batches_or_order(records in records(), rows_max in 1..20_usize) {
         let all = windows(&records, BATCH_ROWS_MAX, false);
@@ -234,9 +234,14 @@ proptest! {
             prop_assert_eq!(in_order(&windows(&records, rows_max, back)), in_order(&all));
         }
         let (mut day, mut whole) = (BTreeMap::new(), BTreeMap::new());
+        let mut sources = Sources::default();
         for ((_, entity), window) in &all {
             let again: Window = decode(&encode(window)).unwrap();
             prop_assert_eq!(&again, window);
+            let packed = Packed::new(again.clone(), &mut sources);
+            prop_assert_eq!(&packed.open(&sources), window);
+            let held = Held::packed(&packed, &sources);
+            prop_assert!(Sample::ALL.iter().all(|it| held.sample(*it) == window.sample(*it)));
             day.entry(entity.clone()).or_insert_with(Window::default).unite(again);
         }
         let together: Vec<(Log, String)> = records

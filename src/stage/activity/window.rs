@@ -149,16 +149,16 @@ impl Samples {
             }
         }
     }
+}
 
-    fn kinds(&self) -> impl Iterator<Item = Sample> + use<> {
-        let kinds = self.kinds;
-        Sample::ALL.into_iter().filter(move |sample| kinds >> *sample as u8 & 1 == 1)
-    }
+/// The kinds that a byte has a bit of.
+fn kinds_of(kinds: u8) -> impl Iterator<Item = Sample> {
+    Sample::ALL.into_iter().filter(move |sample| kinds >> *sample as u8 & 1 == 1)
 }
 
 impl Serialize for Samples {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.kinds().zip(&self.rows).collect::<Vec<_>>().serialize(to)
+        kinds_of(self.kinds).zip(&self.rows).collect::<Vec<_>>().serialize(to)
     }
 }
 
@@ -201,16 +201,35 @@ impl Window {
         samples.for_each(|(sample, row)| self.samples.keep(sample, row));
     }
 
+    /// What it is made of: sums, sets, and records by kind.
+    pub(super) fn into_parts(
+        self,
+    ) -> ([u64; SUMS], [Distinct; SETS], impl Iterator<Item = (Sample, CellRow)>) {
+        let Samples { kinds, rows } = self.samples;
+        (self.sums, self.sets, kinds_of(kinds).zip(rows))
+    }
+
+    /// The reverse.
+    pub(super) fn from_parts(
+        sums: [u64; SUMS],
+        sets: [Distinct; SETS],
+        rows: impl Iterator<Item = (Sample, CellRow)>,
+    ) -> Self {
+        let mut window = Self { sums, sets, samples: Samples::default() };
+        rows.for_each(|(sample, row)| window.samples.keep(sample, row));
+        window
+    }
+
     /// Adds another window: an hour to its day.
     pub fn unite(&mut self, other: Self) {
-        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
+        let (sums, sets, samples) = other.into_parts();
+        for (sum, more) in self.sums.iter_mut().zip(sums) {
             *sum = sum.saturating_add(more);
         }
-        for (set, more) in self.sets.iter_mut().zip(&other.sets) {
+        for (set, more) in self.sets.iter_mut().zip(&sets) {
             set.unite(more);
         }
-        let kinds = other.samples.kinds();
-        kinds.zip(other.samples.rows).for_each(|(sample, row)| self.samples.keep(sample, row));
+        samples.for_each(|(sample, row)| self.samples.keep(sample, row));
     }
 
     /// The record that stands for a kind.

@@ -32,7 +32,7 @@ use crate::base::time::Minute;
 use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, Window};
 
 pub use crowd::{Crowd, Crowds, GroupId};
-pub use over::{Entry, Known, Over, Shifts};
+pub use over::{Entry, Known, Over, Season, Shifts};
 pub use peers::{Fit, Fitted, Peers, Place};
 use usual::Pace;
 pub use usual::{Expected, Prior, Usual};

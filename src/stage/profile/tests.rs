@@ -44,8 +44,10 @@ impl Lives {
             row[self.measure] = of(n);
             row
         };
-        let windows = self.profiles.iter().enumerate();
-        let windows = windows.map(|(n, (entity, profile))| (entity, &window, profile, row(n)));
+        let rows: Vec<Row> = (0..self.profiles.len()).map(row).collect();
+        let windows = self.profiles.iter().zip(&rows);
+        let windows =
+            windows.map(|((entity, profile), row)| (entity, (&window).into(), profile, row));
         let known = Known::of(ALL);
         let peers = Peers::default();
         let over = Over::new((Span::Day, day), windows, (&self.crowds, &peers), known);
