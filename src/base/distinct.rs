@@ -1,5 +1,6 @@
-//! How many different things were seen, in 16 bytes, and 64 more beyond seven of them: linear counting (K. Whang, B. Vander-Zanden
-//! and H. Taylor, "A linear-time probabilistic counting algorithm", TODS 1990).
+//! How many different things were seen, in 16 bytes, and 64 more beyond seven of them: linear
+//! counting (K. Whang, B. Vander-Zanden and H. Taylor, "A linear-time probabilistic counting
+//! algorithm", TODS 1990).
 //!
 //! Each thing sets one of 512 bits, so sets are united by `or` and neither order nor repetition
 //! matters. The standard error is below 4 % up to 500 things and below 6 % up to 1,500; beyond some
@@ -34,8 +35,8 @@ const fn counts() -> [u16; BITS as usize + 1] {
     counts
 }
 
-/// A set of things: up to seven bits stand in place, in order; more are a table. Which of both it is
-/// depends on what is in it alone.
+/// A set of things: up to seven bits stand in place, in order; more are a table. Which of both it
+/// is depends on what is in it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distinct(Marks);
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
-use crate::stage::activity::{Deeds, Held, Packed, Row, Sources, Span, Window};
+use crate::stage::activity::{Day, Deeds, Row, Span, Window};
 use crate::stage::profile::{
     Crowds, Entry, Fit, Fitted, GroupId, Known, Outcome, Over, Peers, Profile, Season,
 };
@@ -45,32 +45,6 @@ pub(super) struct Activity {
     dropped: u64,
     /// What changed since the last [`Activity::save`], if anybody saves.
     changed: Option<Changed>,
-}
-
-/// An open day. Records of it are of some files, and many of each.
-#[derive(Debug, Default)]
-struct Day {
-    sources: Sources,
-    windows: BTreeMap<Entity, Packed>,
-}
-
-impl Day {
-    fn get(&self, entity: &Entity) -> Option<Window> {
-        self.windows.get(entity).map(|packed| packed.open(&self.sources))
-    }
-
-    /// Puts a window away; whether there was none.
-    fn set(&mut self, entity: Entity, window: Window) -> bool {
-        let packed = Packed::new(window, &mut self.sources);
-        self.windows.insert(entity, packed).is_none()
-    }
-
-    /// Adds an hour; whether it is the first.
-    fn add(&mut self, entity: Entity, hour: Window) -> bool {
-        let mut window = self.get(&entity).unwrap_or_default();
-        window.unite(hour);
-        self.set(entity, window)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -205,7 +179,7 @@ impl Activity {
                 }
                 Span::Day => {
                     let windows = self.days.remove(&number).unwrap_or_default();
-                    self.close(span, number, windows.windows.keys());
+                    self.close(span, number, windows.entities());
                     self.end_day(number, &windows, (seen, is_whole), judge);
                 }
             }
@@ -272,7 +246,7 @@ impl Activity {
     fn end_day(
         &mut self,
         day: i64,
-        Day { sources, windows }: &Day,
+        windows: &Day,
         (seen, is_whole): (&Seen<'_>, bool),
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
@@ -282,13 +256,11 @@ impl Activity {
         let known =
             Known::of(|log| hours.clone().filter(|hour| !is_there(log, *hour)).count() <= TORN_MAX);
         let profiles = &self.profiles;
-        let measure = |(entity, window): (&Entity, &Packed)| -> Row {
-            let measured = |profile: &Profile| profile.measure_day(&window.open(sources));
-            profiles.get(entity).map(|it| measured(it)).unwrap_or_default()
+        let measure = |(entity, window): (&Entity, Window)| -> Row {
+            profiles.get(entity).map(|profile| profile.measure_day(&window)).unwrap_or_default()
         };
-        let rows: Vec<Row> = windows.iter().map(measure).collect();
-        let measured = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
-            let window = Held::packed(window, sources);
+        let rows: Vec<Row> = windows.opened().map(measure).collect();
+        let measured = windows.held().zip(&rows).filter_map(|((entity, window), row)| {
             Some((entity, window, profiles.get(entity)?.as_ref(), row))
         });
         let context = (&self.crowds, &self.peers);
@@ -306,7 +278,7 @@ impl Activity {
         }
         shifts.teach(&mut self.crowds);
         let mut told = told.into_iter();
-        for (entity, row) in windows.keys().zip(&rows) {
+        for (entity, row) in windows.entities().zip(&rows) {
             let Some(profile) = self.profiles.get_mut(entity) else { continue };
             let Some((season, apart)) = told.next() else { break };
             let (score, is_suspicious) = verdicts.get(entity).copied().unwrap_or_default();

@@ -1,9 +1,10 @@
-//! A day of an entity between its hours, in as few bytes as it takes: it lasts for a day and is
-//! asked for once an hour, so it is not kept as it is worked with.
+//! Days of entities between their hours, in as few bytes as they take: they last for a day and are
+//! asked for once an hour, so they are not kept as they are worked with.
 //!
 //! Not here: how a state has it (that of [`Window`]).
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +13,14 @@ use crate::base::address::Addr;
 use crate::base::codec::{decode, encode};
 use crate::base::distinct::Distinct;
 use crate::base::time::Time;
-use crate::record::{RecordRef, Source, Uid};
+use crate::record::{Entity, RecordRef, Source, Uid};
 
 use super::super::input::CellRow;
 use super::window::{SETS, SUMS, Sample, Window};
 
 /// The files that records of packed windows stand in.
 #[derive(Debug, Default)]
-pub struct Sources(Vec<Arc<Source>>);
+struct Sources(Vec<Arc<Source>>);
 
 impl Sources {
     /// The place of a file. The last ones are asked for most.
@@ -34,7 +35,7 @@ impl Sources {
 
 /// A window that is put away.
 #[derive(Debug)]
-pub struct Packed(Box<[u8]>);
+struct Packed(Box<[u8]>);
 
 #[derive(Serialize, Deserialize)]
 struct Form {
@@ -87,9 +88,7 @@ impl From<End> for Option<Addr> {
 }
 
 impl Packed {
-    /// Puts a window away.
-    #[must_use]
-    pub fn new(window: Window, sources: &mut Sources) -> Self {
+    fn new(window: Window, sources: &mut Sources) -> Self {
         let (sums, sets, samples) = window.into_parts();
         let set = |set: Distinct| {
             let bits: Vec<u16> = set.bits().take(BITS_MAX + 1).collect();
@@ -108,9 +107,7 @@ impl Packed {
         Self(encode(&form).into())
     }
 
-    /// The window again.
-    #[must_use]
-    pub fn open(&self, sources: &Sources) -> Window {
+    fn open(&self, sources: &Sources) -> Window {
         let Form { sums, sets, rows } = decode(&self.0).expect("it was packed here");
         let set = |set: Set| match set {
             Set::Bits(bits) => bits.into_iter().collect(),
@@ -126,6 +123,50 @@ impl Packed {
     }
 }
 
+/// An open day of all entities. Records of it stand in some files, and many in each.
+#[derive(Debug, Default)]
+pub struct Day {
+    sources: Sources,
+    windows: BTreeMap<Entity, Packed>,
+}
+
+impl Day {
+    /// Whose day it is.
+    pub fn entities(&self) -> impl ExactSizeIterator<Item = &Entity> {
+        self.windows.keys()
+    }
+
+    /// The windows, each as whoever looks at it needs it.
+    pub fn held(&self) -> impl Iterator<Item = (&Entity, Held<'_>)> {
+        let held = |packed| Held(Inner::Packed(packed, &self.sources, OnceCell::new()));
+        self.windows.iter().map(move |(entity, packed)| (entity, held(packed)))
+    }
+
+    /// The windows, opened one by one.
+    pub fn opened(&self) -> impl Iterator<Item = (&Entity, Window)> {
+        self.windows.iter().map(|(entity, packed)| (entity, packed.open(&self.sources)))
+    }
+
+    /// The window of an entity.
+    #[must_use]
+    pub fn get(&self, entity: &Entity) -> Option<Window> {
+        self.windows.get(entity).map(|packed| packed.open(&self.sources))
+    }
+
+    /// Sets the window of an entity; whether it had none.
+    pub fn set(&mut self, entity: Entity, window: Window) -> bool {
+        let packed = Packed::new(window, &mut self.sources);
+        self.windows.insert(entity, packed).is_none()
+    }
+
+    /// Adds an hour of an entity; whether it is the first.
+    pub fn add(&mut self, entity: Entity, hour: Window) -> bool {
+        let mut window = self.get(&entity).unwrap_or_default();
+        window.unite(hour);
+        self.set(entity, window)
+    }
+}
+
 /// A window that is over: one that is worked with, or one that was put away and is opened for
 /// whoever asks first.
 #[derive(Debug)]
@@ -137,13 +178,7 @@ enum Inner<'a> {
     Packed(&'a Packed, &'a Sources, OnceCell<Box<Window>>),
 }
 
-impl<'a> Held<'a> {
-    /// One that was put away.
-    #[must_use]
-    pub fn packed(packed: &'a Packed, sources: &'a Sources) -> Self {
-        Self(Inner::Packed(packed, sources, OnceCell::new()))
-    }
-
+impl Held<'_> {
     /// The record that stands for a kind.
     #[must_use]
     pub fn sample(&self, sample: Sample) -> Option<&CellRow> {

@@ -234,16 +234,19 @@ proptest! {
             prop_assert_eq!(in_order(&windows(&records, rows_max, back)), in_order(&all));
         }
         let (mut day, mut whole) = (BTreeMap::new(), BTreeMap::new());
-        let mut sources = Sources::default();
+        let (mut put_away, mut added) = (Day::default(), Day::default());
         for ((_, entity), window) in &all {
             let again: Window = decode(&encode(window)).unwrap();
             prop_assert_eq!(&again, window);
-            let packed = Packed::new(again.clone(), &mut sources);
-            prop_assert_eq!(&packed.open(&sources), window);
-            let held = Held::packed(&packed, &sources);
+            put_away.set(entity.clone(), again.clone());
+            let found = put_away.get(entity);
+            prop_assert_eq!(found.as_ref(), Some(window));
+            let (_, held) = put_away.held().find(|(it, _)| *it == entity).unwrap();
             prop_assert!(Sample::ALL.iter().all(|it| held.sample(*it) == window.sample(*it)));
+            prop_assert_eq!(added.add(entity.clone(), again.clone()), !day.contains_key(entity));
             day.entry(entity.clone()).or_insert_with(Window::default).unite(again);
         }
+        prop_assert!(added.opened().eq(day.iter().map(|(entity, day)| (entity, day.clone()))));
         let together: Vec<(Log, String)> = records
             .iter()
             .map(|(log, text)| (*log, text.replace("1700003600", "1700000000").replace("1700007200", "1700000000")))
