@@ -556,7 +556,7 @@ mod tests {
 
     #[test]
     fn groups_come_in_at_a_stated_time_and_after_a_restart_too() {
-        // Two departments of twelve, of which one reaches for three others a day and one for thirty.
+        // Two departments of twelve: one reaches for three others a day and one for thirty.
         let peers = |n: u32| -> Vec<u16> { (0..if n < 12 { 3 } else { 30 }).collect() };
         let run = |stop: Option<i64>| {
             let (mut activity, mut keys) = (Activity::new(100, true), BTreeMap::new());
