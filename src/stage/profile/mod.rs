@@ -71,8 +71,8 @@ pub struct Profile {
     pub first_day: i64,
     /// The crowd it belongs to.
     pub group: Option<GroupId>,
-    /// How far its days are from the middle of its group, in 16ths of the group's spread beyond what
-    /// is usual there; of so many days.
+    /// How far its days are from the middle of its group, in 16ths of the group's spread beyond
+    /// what is usual there; of so many days.
     apart: Usual,
     apart_days: u16,
     of_hour: Learned,

@@ -7,7 +7,7 @@ pub(super) const HOURS: usize = 168;
 /// Days of history without which no hour is odd.
 const DAYS_MIN: u8 = 4;
 
-/// How often an entity worked in each hour of the week; two hours in a byte, and none before it did.
+/// How often an entity worked in each hour of the week: two hours in a byte, none before it did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Week {
     worked: Box<[u8]>,
