@@ -112,8 +112,17 @@ impl Distinct {
 
     /// All its bits, in order.
     pub fn bits(&self) -> impl Iterator<Item = u16> {
-        let table = self.table();
-        (0..BITS).filter(move |bit| has(&table, *bit))
+        let table = match &self.0 {
+            Marks::Few { .. } => &[],
+            Marks::Many(table) => table.as_slice(),
+        };
+        let of_words = table.iter().zip((0..BITS).step_by(64)).flat_map(|(word, first)| {
+            // Each time without the lowest one.
+            let left = std::iter::successors(Some(*word), |left| Some(left & left.wrapping_sub(1)));
+            let left = left.take_while(|left| *left != 0);
+            left.map(move |left| first + left.trailing_zeros() as u16)
+        });
+        self.few().iter().copied().chain(of_words)
     }
 
     /// The bits of a set that has few.
@@ -177,10 +186,6 @@ fn set(table: &mut Table, bit: u16) {
     table[bit / 64] |= 1 << (bit % 64);
 }
 
-fn has(table: &Table, bit: u16) -> bool {
-    table[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
-}
-
 fn ones(table: &Table) -> u32 {
     table.iter().map(|word| word.count_ones()).sum()
 }
@@ -200,7 +205,7 @@ impl<'de> Deserialize<'de> for Distinct {
         if ones(&table) as usize > FEW {
             return Ok(Self(Marks::Many(table)));
         }
-        Ok((0..BITS).filter(|bit| has(&table, *bit)).collect())
+        Ok(Self(Marks::Many(table)).bits().collect())
     }
 }
 
