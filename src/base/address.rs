@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use ipnet::IpNet;
 
 /// An address; IPv4 is kept in its mapped form, so that `::ffff:10.0.0.1` equals `10.0.0.1`.
+///
+/// Packed, since millions of keys and rows have one: a number's alignment costs each 8 to 15 bytes.
+#[repr(Rust, packed)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Addr(u128);
 

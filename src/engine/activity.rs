@@ -13,8 +13,8 @@ use crate::base::codec::{Changes, Damaged, decode, encode};
 use crate::base::time::{DAY, HOUR, MINUTE, Minute};
 use crate::record::{Entity, Log};
 use crate::stage::Wants;
-use crate::stage::activity::{Deeds, Row, Span, Window};
-use crate::stage::profile::{Entry, GroupId, Known, Outcome, Over, Profile, Profiles};
+use crate::stage::activity::{Day, Deeds, Row, Span, Window};
+use crate::stage::profile::{Entry, GroupId, Known, Outcome, Over, Profile, Profiles, Season};
 
 use super::learnt::Learning;
 
@@ -30,7 +30,8 @@ type Key = (Span, i64, Entity);
 pub(super) struct Activity {
     /// Entities whose profile is kept.
     max: usize,
-    open: BTreeMap<(Span, i64), BTreeMap<Entity, Window>>,
+    hours: BTreeMap<i64, BTreeMap<Entity, Box<Window>>>,
+    days: BTreeMap<i64, Day>,
     /// Windows that are open.
     held: usize,
     profiles: BTreeMap<Entity, Box<Profile>>,
@@ -87,8 +88,7 @@ impl Activity {
     /// The open hour of an entity. Where there is no room for another entity it is counted instead:
     /// strangers never drive out those that are known.
     fn window(&mut self, hour: i64, entity: &Entity) -> Option<&mut Window> {
-        let is_open =
-            self.open.get(&(Span::Hour, hour)).is_some_and(|windows| windows.contains_key(entity));
+        let is_open = self.hours.get(&hour).is_some_and(|windows| windows.contains_key(entity));
         if !is_open {
             let is_known = self.profiles.contains_key(entity);
             let room = if is_known { 3 } else { 2 } * self.max;
@@ -101,16 +101,16 @@ impl Activity {
         if let Some(changed) = &mut self.changed {
             changed.windows.insert((Span::Hour, hour, entity.clone()));
         }
-        Some(self.open.entry((Span::Hour, hour)).or_default().entry(entity.clone()).or_default())
+        Some(self.hours.entry(hour).or_default().entry(entity.clone()).or_default())
     }
 
     /// The last minute of the window that ends first; of those that end together hours come first.
     fn first(&self) -> Option<(Minute, Span, i64)> {
-        let of = |span: Span| {
-            let ((_, number), _) = self.open.range((span, i64::MIN)..=(span, i64::MAX)).next()?;
-            Some((Minute((number + 1) * minutes(span) - 1), span, *number))
-        };
-        of(Span::Hour).into_iter().chain(of(Span::Day)).min()
+        let of =
+            |span: Span, number: &i64| (Minute((number + 1) * minutes(span) - 1), span, *number);
+        let hour = self.hours.first_key_value().map(|(number, _)| of(Span::Hour, number));
+        let day = self.days.first_key_value().map(|(number, _)| of(Span::Day, number));
+        hour.into_iter().chain(day).min()
     }
 
     /// The next minute that ends a window, or in which what was learned comes in.
@@ -148,24 +148,40 @@ impl Activity {
                 continue;
             }
             let Some((last, span, number)) = self.first() else { break };
-            let windows = self.open.remove(&(span, number)).unwrap_or_default();
-            self.held -= windows.len();
-            if let Some(changed) = &mut self.changed {
-                changed.windows.extend(windows.keys().map(|it| (span, number, it.clone())));
-            }
             // The end of the input may cut a window short.
             let is_whole = last <= seen.now;
             match span {
-                Span::Hour => self.end_hour(number, windows, (seen, is_whole), judge),
-                Span::Day => self.end_day(number, &windows, (seen, is_whole), judge),
+                Span::Hour => {
+                    let windows = self.hours.remove(&number).unwrap_or_default();
+                    self.close(span, number, windows.keys());
+                    self.end_hour(number, windows, (seen, is_whole), judge);
+                }
+                Span::Day => {
+                    let windows = self.days.remove(&number).unwrap_or_default();
+                    self.close(span, number, windows.entities());
+                    self.end_day(number, &windows, (seen, is_whole), judge);
+                }
             }
+        }
+    }
+
+    /// Windows of these entities are open no more.
+    fn close<'a>(
+        &mut self,
+        span: Span,
+        number: i64,
+        entities: impl ExactSizeIterator<Item = &'a Entity>,
+    ) {
+        self.held -= entities.len();
+        if let Some(changed) = &mut self.changed {
+            changed.windows.extend(entities.map(|it| (span, number, it.clone())));
         }
     }
 
     fn end_hour(
         &mut self,
         hour: i64,
-        windows: BTreeMap<Entity, Window>,
+        windows: BTreeMap<Entity, Box<Window>>,
         (seen, is_whole): (&Seen<'_>, bool),
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
@@ -179,11 +195,11 @@ impl Activity {
         }
         let profiles = &self.profiles;
         let zipped = windows.iter().zip(&rows).filter_map(|((entity, window), row)| {
-            Some((entity, window, profiles.get(entity)?.as_ref(), *row))
+            Some((entity, window.as_ref().into(), profiles.get(entity)?.as_ref(), row))
         });
         let over = Over::new((Span::Hour, hour), zipped, self.learning.learnt(), known);
         let verdicts = judge(&over);
-        let seasons: Vec<Row> = over.entries.iter().map(|entry| *entry.season()).collect();
+        let seasons: Vec<Season> = over.entries.iter().map(Entry::shared_season).collect();
         if is_whole {
             let is_suspicious = |at: usize| {
                 let verdict = verdicts.get(over.entries[at].entity);
@@ -204,16 +220,15 @@ impl Activity {
                 changed.profiles.insert(entity.clone());
                 changed.windows.insert((Span::Day, day, entity.clone()));
             }
-            let of_day = self.open.entry((Span::Day, day)).or_default();
-            self.held += usize::from(!of_day.contains_key(&entity));
-            of_day.entry(entity).or_default().unite(window);
+            let of_day = self.days.entry(day).or_default();
+            self.held += usize::from(of_day.add(entity, *window));
         }
     }
 
     fn end_day(
         &mut self,
         day: i64,
-        windows: &BTreeMap<Entity, Window>,
+        windows: &Day,
         (seen, is_whole): (&Seen<'_>, bool),
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
@@ -223,9 +238,12 @@ impl Activity {
         let known =
             Known::of(|log| hours.clone().filter(|hour| !is_there(log, *hour)).count() <= TORN_MAX);
         let profiles = &self.profiles;
-        let measured = windows.iter().filter_map(|(entity, window)| {
-            let profile = profiles.get(entity)?.as_ref();
-            Some((entity, window, profile, profile.measure_day(window)))
+        let measure = |(entity, window): (&Entity, Window)| -> Row {
+            profiles.get(entity).map(|profile| profile.measure_day(&window)).unwrap_or_default()
+        };
+        let rows: Vec<Row> = windows.opened().map(measure).collect();
+        let measured = windows.held().zip(&rows).filter_map(|((entity, window), row)| {
+            Some((entity, window, profiles.get(entity)?.as_ref(), row))
         });
         let over = Over::new((Span::Day, day), measured, self.learning.learnt(), known);
         let verdicts = judge(&over);
@@ -233,25 +251,22 @@ impl Activity {
             let place = entry.place(&over)?;
             Some((place.beyond / 16).clamp(i16::MIN.into(), i16::MAX.into()) as i16)
         };
-        let learned: Vec<(Entity, Row, Row, Option<i16>)> = over
-            .entries
-            .iter()
-            .map(|entry| (entry.entity.clone(), entry.row, *entry.season(), apart(entry)))
-            .collect();
+        let of = |entry: &Entry<'_>| (entry.shared_season(), apart(entry));
+        let told: Vec<(Season, Option<i16>)> = over.entries.iter().map(of).collect();
         let shifts = over.shifts();
         if !is_whole {
             return;
         }
         self.learning.learn(shifts, &[]);
-        for (entity, row, season, apart) in learned {
-            let (score, is_suspicious) = verdicts.get(&entity).copied().unwrap_or_default();
-            let (row, season) = (&row, &season);
-            let outcome = Outcome { row, season, known, apart, score, is_suspicious };
-            if let Some(profile) = self.profiles.get_mut(&entity) {
-                profile.learn_day(day, &outcome);
-            }
+        let mut told = told.into_iter();
+        for (entity, row) in windows.entities().zip(&rows) {
+            let Some(profile) = self.profiles.get_mut(entity) else { continue };
+            let Some((season, apart)) = told.next() else { break };
+            let (score, is_suspicious) = verdicts.get(entity).copied().unwrap_or_default();
+            let outcome = Outcome { row, season: &season, known, apart, score, is_suspicious };
+            profile.learn_day(day, &outcome);
             if let Some(changed) = &mut self.changed {
-                changed.profiles.insert(entity);
+                changed.profiles.insert(entity.clone());
             }
         }
         self.forget((day + 1) * DAY_HOURS);
@@ -304,8 +319,15 @@ impl Activity {
     pub(super) fn save(&mut self, sink: &mut Changes<'_>) {
         let Some(changed) = self.changed.as_mut().map(std::mem::take) else { return };
         for (span, number, entity) in changed.windows {
-            let window = self.open.get(&(span, number)).and_then(|all| all.get(&entity));
-            let value = window.map(|window| encode(&(span, number, &entity, window)));
+            let of = |window: &Window| encode(&(span, number, &entity, window));
+            let value = match span {
+                Span::Hour => {
+                    self.hours.get(&number).and_then(|it| it.get(&entity)).map(|it| of(it))
+                }
+                Span::Day => {
+                    self.days.get(&number).and_then(|it| it.get(&entity)).map(|it| of(&it))
+                }
+            };
             sink(&window_key(span, number, &entity), value.as_deref());
         }
         for entity in changed.profiles {
@@ -327,12 +349,18 @@ impl Activity {
             }
             self.profiles.insert(entity, profile);
         } else if key.starts_with(WINDOW_KEY) {
-            let (span, number, entity, window): (Span, i64, Entity, Window) = decode(value)?;
+            let (span, number, entity, window): (Span, i64, Entity, Box<Window>) = decode(value)?;
             if Minute::try_from(number).is_err() {
                 return Err(Damaged("not a window".to_owned()));
             }
-            let all = self.open.entry((span, number)).or_default();
-            self.held += usize::from(all.insert(entity, window).is_none());
+            let is_new = match span {
+                Span::Hour => {
+                    let windows = self.hours.entry(number).or_default();
+                    windows.insert(entity, window).is_none()
+                }
+                Span::Day => self.days.entry(number).or_default().set(entity, *window),
+            };
+            self.held += usize::from(is_new);
         } else if !self.learning.load(key, value)? {
             return Err(Damaged("a key of no activity".to_owned()));
         }
@@ -499,7 +527,7 @@ mod tests {
 
     #[test]
     fn groups_come_in_at_a_stated_time_and_after_a_restart_too() {
-        // Two departments of twelve, of which one reaches for three others a day, one for thirty.
+        // Two departments of twelve: one reaches for three others a day and one for thirty.
         let peers = |n: u32| -> Vec<u16> { (0..if n < 12 { 3 } else { 30 }).collect() };
         let run = |stop: Option<i64>| {
             let (mut activity, mut keys) = (Activity::new(100, ALL), BTreeMap::new());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::input::CellRow;
 use super::super::script::{Place, addr, batches};
 use super::*;
 use crate::base::codec::{decode, encode};
@@ -189,6 +190,13 @@ fn every_sample_is_found_again() {
     assert!(uid(Sample::Opened).is_some() && uid(Sample::Failed).is_none());
 }
 
+#[test]
+fn a_quiet_window_is_small() {
+    // With a sample of two or three kinds.
+    let sizes = [size_of::<Window>(), size_of::<CellRow>()];
+    assert!(sizes[0] <= 256 && sizes[1] <= 96, "{sizes:?}");
+}
+
 /// Records of a few hosts and hours, of all logs.
 fn records() -> impl Strategy<Value = Vec<(Log, String)>> {
     let one = (0..3_u8, 0..4_u8, 0..3_i64, 0..6_u16, any::<u32>(), 0..4_usize);
@@ -211,7 +219,7 @@ fn records() -> impl Strategy<Value = Vec<(Log, String)>> {
 
 proptest! {
     /// However records come in batches and in whatever order what they say meets, windows are the
-    /// same; a day is the sum of its hours; and a saved window is the same window.
+    /// same; a day is the sum of its hours; and a window that was saved, or put away, is the same.
     #[test]
     fn windows_do_not_depend_on_batches_or_order(records in records(), rows_max in 1..20_usize) {
         let all = windows(&records, BATCH_ROWS_MAX, false);
@@ -226,11 +234,19 @@ proptest! {
             prop_assert_eq!(in_order(&windows(&records, rows_max, back)), in_order(&all));
         }
         let (mut day, mut whole) = (BTreeMap::new(), BTreeMap::new());
+        let (mut put_away, mut added) = (Day::default(), Day::default());
         for ((_, entity), window) in &all {
             let again: Window = decode(&encode(window)).unwrap();
             prop_assert_eq!(&again, window);
+            put_away.set(entity.clone(), again.clone());
+            let found = put_away.get(entity);
+            prop_assert_eq!(found.as_ref(), Some(window));
+            let (_, held) = put_away.held().find(|(it, _)| *it == entity).unwrap();
+            prop_assert!(Sample::ALL.iter().all(|it| held.sample(*it) == window.sample(*it)));
+            prop_assert_eq!(added.add(entity.clone(), again.clone()), !day.contains_key(entity));
             day.entry(entity.clone()).or_insert_with(Window::default).unite(again);
         }
+        prop_assert!(added.opened().eq(day.iter().map(|(entity, day)| (entity, day.clone()))));
         let together: Vec<(Log, String)> = records
             .iter()
             .map(|(log, text)| (*log, text.replace("1700003600", "1700000000").replace("1700007200", "1700000000")))

@@ -1,6 +1,6 @@
 //! An hour or a day of an entity while it is open, and the numbers that it becomes.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::distinct::Distinct;
 use crate::base::time::{DAY, HOUR, Time};
@@ -115,7 +115,60 @@ pub(super) mod set {
 pub struct Window {
     sums: [u64; SUMS],
     sets: [Distinct; SETS],
-    samples: Vec<(Sample, CellRow)>,
+    samples: Samples,
+}
+
+/// The records that stand for kinds, in the order of [`Sample::ALL`], and a bit for each kind of
+/// which there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Samples {
+    kinds: u8,
+    rows: Vec<CellRow>,
+}
+
+impl Samples {
+    /// Where the record of a kind stands or would stand, and whether it does.
+    fn place(&self, sample: Sample) -> (usize, bool) {
+        let bit = 1 << sample as u8;
+        ((self.kinds & (bit - 1)).count_ones() as usize, self.kinds & bit != 0)
+    }
+
+    fn get(&self, sample: Sample) -> Option<&CellRow> {
+        let (at, is_there) = self.place(sample);
+        self.rows.get(at).filter(|_| is_there)
+    }
+
+    fn keep(&mut self, sample: Sample, row: CellRow) {
+        match self.place(sample) {
+            (at, true) if row.outranks(&self.rows[at]) => self.rows[at] = row,
+            (_, true) => {}
+            (at, false) => {
+                self.kinds |= 1 << sample as u8;
+                self.rows.reserve_exact(1);
+                self.rows.insert(at, row);
+            }
+        }
+    }
+}
+
+/// The kinds that a byte has a bit of.
+fn kinds_of(kinds: u8) -> impl Iterator<Item = Sample> {
+    Sample::ALL.into_iter().filter(move |sample| kinds >> *sample as u8 & 1 == 1)
+}
+
+impl Serialize for Samples {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        kinds_of(self.kinds).zip(&self.rows).collect::<Vec<_>>().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Samples {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut samples = Self::default();
+        let all = Vec::<(Sample, CellRow)>::deserialize(from)?;
+        all.into_iter().for_each(|(sample, row)| samples.keep(sample, row));
+        Ok(samples)
+    }
 }
 
 /// What a row of measures needs to know of the time before.
@@ -145,35 +198,44 @@ impl Window {
                 set.mark(*bit);
             }
         }
-        samples.for_each(|(sample, row)| self.keep(sample, row));
+        samples.for_each(|(sample, row)| self.samples.keep(sample, row));
+    }
+
+    /// What it is made of: sums, sets, and records by kind.
+    pub(super) fn into_parts(
+        self,
+    ) -> ([u64; SUMS], [Distinct; SETS], impl Iterator<Item = (Sample, CellRow)>) {
+        let Samples { kinds, rows } = self.samples;
+        (self.sums, self.sets, kinds_of(kinds).zip(rows))
+    }
+
+    /// The reverse.
+    pub(super) fn from_parts(
+        sums: [u64; SUMS],
+        sets: [Distinct; SETS],
+        rows: impl Iterator<Item = (Sample, CellRow)>,
+    ) -> Self {
+        let mut window = Self { sums, sets, samples: Samples::default() };
+        rows.for_each(|(sample, row)| window.samples.keep(sample, row));
+        window
     }
 
     /// Adds another window: an hour to its day.
     pub fn unite(&mut self, other: Self) {
-        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
+        let (sums, sets, samples) = other.into_parts();
+        for (sum, more) in self.sums.iter_mut().zip(sums) {
             *sum = sum.saturating_add(more);
         }
-        for (set, more) in self.sets.iter_mut().zip(&other.sets) {
+        for (set, more) in self.sets.iter_mut().zip(&sets) {
             set.unite(more);
         }
-        other.samples.into_iter().for_each(|(sample, row)| self.keep(sample, row));
-    }
-
-    fn keep(&mut self, sample: Sample, row: CellRow) {
-        match self.samples.iter_mut().find(|(of, _)| *of == sample) {
-            Some((_, known)) if row.outranks(known) => *known = row,
-            Some(_) => {}
-            None => {
-                self.samples.reserve_exact(1);
-                self.samples.push((sample, row));
-            }
-        }
+        samples.for_each(|(sample, row)| self.samples.keep(sample, row));
     }
 
     /// The record that stands for a kind.
     #[must_use]
     pub fn sample(&self, sample: Sample) -> Option<&CellRow> {
-        self.samples.iter().find(|(of, _)| *of == sample).map(|(_, row)| row)
+        self.samples.get(sample)
     }
 
     /// Whom it opened connections to.

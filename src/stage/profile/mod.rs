@@ -36,7 +36,7 @@ use super::activity::{CONNECTIONS, MEASURES, REQUESTS, Row, Span, Told, WIDTH, W
 pub use crowd::{Crowd, Crowds, GroupId};
 pub use isolation::{Grow, Hours, Isolation, Part, Rarity, Seen};
 pub use look::{Held, Profiles};
-pub use over::{Entry, Known, Learnt, Over, Shifts};
+pub use over::{Entry, Known, Learnt, Over, Season, Shifts};
 pub use peers::{Fit, Fitted, Peers, Place};
 use usual::Pace;
 pub use usual::{Expected, Prior, Usual};
@@ -81,7 +81,7 @@ pub struct Profile {
     apart_days: u16,
     of_hour: Learned,
     of_day: Learned,
-    drift: Vec<u8>,
+    drift: Box<[u8]>,
     drifting: u8,
     week: Week,
     /// How far its work was at odd hours, of which 1024 is the most: in the run of them that ended
@@ -103,9 +103,9 @@ pub struct Profile {
 struct Learned {
     count: u16,
     suspicious: u8,
-    usual: Vec<Usual>,
+    usual: Box<[Usual]>,
     /// Of days the last one that was learned.
-    last: Vec<i16>,
+    last: Box<[i16]>,
 }
 
 /// What became of a window that is over.
@@ -275,7 +275,7 @@ impl Profile {
     /// Learns a day.
     pub fn learn_day(&mut self, day: i64, outcome: &Outcome<'_>) {
         let mut has_changed = false;
-        self.drift.resize(WIDTH, 0);
+        fit(&mut self.drift);
         for at in (0..WIDTH).filter(|at| outcome.known.has(*at)) {
             if let Some(away) = self.away(at, outcome.row, outcome.season) {
                 has_changed |= drift::add(&mut self.drift[at], away, outcome.is_suspicious);
@@ -286,7 +286,7 @@ impl Profile {
         }
         let slowest = if self.drifting > 0 { DRIFT_SLOWEST } else { DAYS_SLOWEST };
         self.drifting = self.drifting.saturating_sub(1);
-        self.of_day.last.resize(WIDTH, 0);
+        fit(&mut self.of_day.last);
         self.apart -= self.apart / 64;
         if self.of_day.learn(outcome, slowest)
             && let Some(apart) = outcome.apart
@@ -342,7 +342,7 @@ impl Learned {
             }
             self.suspicious = 0;
         }
-        self.usual.resize(WIDTH, Usual::default());
+        fit(&mut self.usual);
         for (at, usual) in self.usual.iter_mut().enumerate() {
             if outcome.known.has(at) {
                 let value =
@@ -357,6 +357,15 @@ impl Learned {
         }
         self.count = self.count.saturating_add(1);
         true
+    }
+}
+
+/// One value for each measure, from the first time on that one is learned.
+fn fit<T: Clone + Default>(values: &mut Box<[T]>) {
+    if values.len() != WIDTH {
+        let mut all = std::mem::take(values).into_vec();
+        all.resize(WIDTH, T::default());
+        *values = all.into();
     }
 }
 

@@ -1,13 +1,14 @@
 //! All windows of one hour or day that is over, and what was to be expected of each.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use crate::base::log2::BIT;
 use crate::base::time::Time;
 use crate::record::{Entity, Log};
 
-use super::super::activity::{MEASURES, Row, Span, WIDTH, Window};
+use super::super::activity::{Held, MEASURES, Row, Span, WIDTH};
 use super::Profile;
 use super::crowd::{Crowd, Crowds, MEMBERS_MAX, MEMBERS_MIN, Which};
 use super::isolation::Isolation;
@@ -51,17 +52,29 @@ struct Common {
     shift: Option<Row>,
 }
 
+/// What an hour or a day has more of for a crowd, shared by all of it.
+#[derive(Clone, Debug)]
+pub struct Season(Rc<Common>);
+
+impl Deref for Season {
+    type Target = Row;
+
+    fn deref(&self) -> &Row {
+        &self.0.season
+    }
+}
+
 /// A window that is over.
 #[derive(Debug)]
 pub struct Entry<'a> {
     /// Whose.
     pub entity: &'a Entity,
     /// What was counted, with records that stand for it.
-    pub window: &'a Window,
+    pub window: Held<'a>,
     /// What is known of the entity, without this window.
     pub profile: &'a Profile,
     /// What was measured.
-    pub row: Row,
+    pub row: &'a Row,
     common: Rc<Common>,
 }
 
@@ -80,6 +93,12 @@ impl Entry<'_> {
 
     fn shift(&self, measure: usize) -> i16 {
         self.common.shift.map_or(0, |shift| shift[measure])
+    }
+
+    /// The same, to be kept when the window is gone.
+    #[must_use]
+    pub fn shared_season(&self) -> Season {
+        Season(Rc::clone(&self.common))
     }
 
     /// By how much most of its crowd lie above that, as far as it may explain anything.
@@ -106,7 +125,7 @@ impl Entry<'_> {
     /// Whether a day is the one that makes a slow change of a measure.
     #[must_use]
     pub fn has_drifted(&self, measure: usize) -> bool {
-        self.profile.has_drifted(measure, &self.row, &self.common.season)
+        self.profile.has_drifted(measure, self.row, &self.common.season)
     }
 
     /// A measure without what is the day's, and what most of its crowd show on it, more or less.
@@ -136,7 +155,7 @@ fn expected(profile: &Profile, common: &Common, at: usize) -> Expected {
 }
 
 /// A window that is over, whose it is, what is known of that entity, and what was measured.
-pub(super) type Measured<'a> = (&'a Entity, &'a Window, &'a Profile, Row);
+pub(super) type Measured<'a> = (&'a Entity, Held<'a>, &'a Profile, &'a Row);
 
 /// What is learned of many.
 #[derive(Clone, Copy, Debug)]
@@ -204,7 +223,7 @@ impl<'a> Over<'a> {
         for (which, members) in members {
             let members = members.iter().filter_map(|at| windows.get(*at));
             let known: Vec<(&Profile, &Row)> = members
-                .map(|(_, _, profile, row)| (*profile, row))
+                .map(|(_, _, profile, row)| (*profile, *row))
                 .filter(|(profile, _)| profile.is_known())
                 .collect();
             let all = commons.get(&Which::Hosts).filter(|_| matches!(which, Which::Group(_)));

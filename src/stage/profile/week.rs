@@ -7,10 +7,10 @@ pub(super) const HOURS: usize = 168;
 /// Days of history without which no hour is odd.
 const DAYS_MIN: u8 = 4;
 
-/// How often an entity worked in each hour of the week; two hours in a byte.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How often an entity worked in each hour of the week: two hours in a byte, none before it did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Week {
-    worked: Vec<u8>,
+    worked: Box<[u8]>,
     /// Days that are in it: from Monday to Friday, and of weekends.
     days: [u8; 2],
     /// Hours of the day that is not over, a bit for each.
@@ -21,12 +21,6 @@ pub struct Week {
 const KIND_MIN: u8 = 3;
 /// The most that is counted: then all is halved, so that what was long ago counts less.
 const MOST: u8 = 15;
-
-impl Default for Week {
-    fn default() -> Self {
-        Self { worked: vec![0; HOURS / 2], days: [0; 2], today: 0 }
-    }
-}
 
 /// The hour of the week of an hour since 1970, Monday first.
 pub(super) fn hour_of_week(hour: i64) -> usize {
@@ -71,6 +65,9 @@ impl Week {
         if self.get(of_week) == MOST {
             self.worked.iter_mut().for_each(|byte| *byte = *byte >> 1 & 0x77);
             self.days = self.days.map(|days| days.div_ceil(2));
+        }
+        if self.worked.is_empty() {
+            self.worked = [0; HOURS / 2].into();
         }
         if let Some(byte) = self.worked.get_mut(of_week / 2) {
             *byte += 1 << (of_week % 2 * 4);
