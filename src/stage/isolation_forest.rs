@@ -40,9 +40,11 @@ pub(super) const STAGE: StageDef = StageDef {
 };
 
 /// One hour in so many, as a logarithm, by the tail of the hours that a forest was learned of: of
-/// more nothing is said, the second is certain. The tail of real hours is heavier than that: of
-/// 13,000 without an attack the rarest is one in 2^19.5 by it (docs/detection.md).
-const RARITY: (i32, i32) = (14 * BIT, 24 * BIT);
+/// more nothing is said, the second is certain. An alert is one in 28,000, which is three years of
+/// one host.
+const RARITY: (i32, i32) = (10 * BIT, 18 * BIT);
+/// A tail of so many hours says no more than this, in bits.
+const TOLD_MAX: i32 = 20;
 /// What is less says nothing.
 const SAID_MIN: u64 = 250_000;
 /// Measures that are named.
@@ -84,12 +86,14 @@ fn reasons((forest, rarity): (&Isolation, &Rarity), entry: &Entry<'_>, score: u3
     let mut reasons: Vec<Reason> = rarity.parts.iter().zip(shares).map(reason).collect();
     let thousandths = |ppm: u64| format!("{}.{:03}", ppm / 1_000_000, ppm % 1_000_000 / 1000);
     let usual = format!(
-        "{} for one hour in 20, at most {} for {} hours",
+        "{} for one hour in 100, at most {} for {} hours",
         thousandths(forest.start),
         thousandths(forest.most),
         forest.hours
     );
-    reasons.push(note("isolation", thousandths(rarity.worth), usual));
+    let one_in = 1_u64 << (rarity.bits / BIT).clamp(0, TOLD_MAX);
+    let rare = format!("{}, one hour in {one_in} or less", thousandths(rarity.worth));
+    reasons.push(note("isolation", rare, usual));
     reasons.push(note("history", entry.history(), String::new()));
     reasons
 }

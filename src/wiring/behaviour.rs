@@ -139,9 +139,36 @@ fn department(changed: &dyn Fn(i64) -> bool) -> Vec<(&'static str, String)> {
     vec![("http.log", http)]
 }
 
+/// Whoever is always the same, alone, or the same as all others, or whose numbers have no middle, is
+/// nobody to speak of; and no stage panics (`replay` says so).
+#[test]
+fn what_has_no_spread_and_what_has_no_bound_says_nothing() {
+    let only_one = office(1, 16, &|_, _| (3, 1000));
+    let two = office(2, 16, &|_, _| (3, 1000));
+    // Enough for groups, and for a forest; all columns are constant.
+    let same = office(24, 16, &|_, hour| if works(hour) { (3, 1000) } else { (0, 0) });
+    let wild = office(12, 16, &|host, hour| (3, if (hour + host) % 2 == 0 { 0 } else { 1 << 47 }));
+    let silent = office(12, 16, &|_, hour| if hour == 0 { (1, 0) } else { (0, 0) });
+    // The last day comes before all others.
+    let mut back: Vec<&str> = same.lines().collect();
+    let day = back.len() / 16;
+    back.rotate_right(day);
+    let back = back.join("\n") + "\n";
+    let logs = [only_one, two, same.clone(), wild, silent, back];
+    for (at, log) in logs.into_iter().enumerate() {
+        let sets = ["stage.pcr.enabled=false".to_owned()];
+        let (alerts, risk) = replay(&[("conn.log", log)], &sets);
+        let told: Vec<&str> = ["baseline", "peer-group", "isolation-forest"]
+            .into_iter()
+            .filter(|detector| !risky(&risk, detector).is_empty())
+            .collect();
+        assert!(told.is_empty() && alerts.is_empty(), "{at}: {told:?}");
+    }
+}
+
 #[test]
 fn an_hour_that_is_a_little_odd_in_many_ways_is_unlike_all_others() {
-    // Ten hosts whose hours of work vary; one of them reaches for a few others, of which some do not
+    // Ten hosts whose hours of work vary; one of them reaches for others, of which some do not
     // answer, while it sends more than usual.
     let odd = 17 * 24 + 15;
     let log = |is_planted: bool| {
@@ -162,7 +189,10 @@ fn an_hour_that_is_a_little_odd_in_many_ways_is_unlike_all_others() {
             )
             .unwrap();
         }
-        log
+        // Lines begin with their time.
+        let mut lines: Vec<&str> = log.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n") + "\n"
     };
     let sets = only("isolation-forest");
     let (_, risk) = replay(&[("conn.log", log(true))], &sets);

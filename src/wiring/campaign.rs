@@ -43,6 +43,7 @@ pub(super) fn replay(logs: &[(&str, String)], sets: &[String]) -> (Vec<Value>, V
     let lanes = lanes(&plan, &settings, std::mem::take(&mut inventory.lanes));
     let sink = Ndjson::create(&out).unwrap();
     engine::run(lanes, &mut core, Box::new(sink), &mut |_| {}).unwrap();
+    assert!(core.summary.panics.is_empty());
     (documents(&out, "alerts"), documents(&out, "risk"))
 }
 

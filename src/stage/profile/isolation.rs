@@ -4,7 +4,7 @@
 //! Who does less is of no interest, nor is what is nothing to speak of: of a forest's score only
 //! the share counts that comes from measures in which there was more, as far as that is much at
 //! all. What is left is held against the hours that the forest was learned of. Beyond their rarest
-//! twentieth it is extrapolated: what lies beyond a high value falls off like an exponential (the
+//! hundredth it is extrapolated: what lies beyond a high value falls off like an exponential (the
 //! simplest of the limits of J. Pickands, "Statistical Inference Using Extreme Order Statistics",
 //! Annals of Statistics 1975).
 //!
@@ -25,13 +25,13 @@ use super::usual::short;
 
 /// Hours that a forest is learned of, at most and at least.
 const HOURS_MAX: usize = 4096;
-const HOURS_MIN: usize = 512;
+const HOURS_MIN: usize = 1024;
 /// Hours of entities that are offered of one hour: of a large network every so many-th.
 const OFFERED_MAX: usize = 512;
 /// After so many old ones begin to fade: two weeks of a large network.
 const HORIZON: u64 = OFFERED_MAX as u64 * 24 * 14;
 /// The part of hours beyond which rarity is extrapolated: one in so many.
-const TAIL: usize = 20;
+const TAIL: usize = 100;
 const SEED: u64 = 0x69_736f_6c61_7469;
 /// Nothing is told to be rarer.
 const BITS_MAX: i32 = 64 * BIT;
@@ -159,7 +159,7 @@ pub type Part = (usize, u64);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rarity {
     /// The logarithm of one in so many, in 256ths of a bit; 0 where it is none of the rarest
-    /// twentieth.
+    /// hundredth.
     pub bits: i32,
     /// What it is worth, in parts per million.
     pub worth: u64,
@@ -222,5 +222,79 @@ impl Isolation {
     pub fn is_sound(&self) -> bool {
         self.forest.width() == WIDTH
             && [self.start, self.excess, self.most].iter().all(|it| *it <= ONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::codec::{decode, encode};
+    use crate::base::random::Random;
+
+    /// An hour in which each measure is a little above what was to be expected, by chance, and much.
+    fn hour(random: &mut Random) -> Seen {
+        let mut row = [1024; 2 * WIDTH];
+        for value in &mut row[..WIDTH] {
+            // Most are as expected; sums of what is above have a tail that falls off.
+            let dice = random.below(1000);
+            *value = if dice < 800 { 0 } else { (dice as i16 - 800) / 4 };
+        }
+        Seen { row }
+    }
+
+    fn grown(count: usize) -> Option<Isolation> {
+        let mut random = Random::new(7);
+        let mut hours = Hours::default();
+        (0..count).for_each(|_| hours.take(&hour(&mut random)));
+        assert!(hours.is_sound());
+        let again: Hours = decode(&encode(&hours)).unwrap();
+        assert_eq!(again, hours);
+        hours.grown(1).map(|grow| grow.run())
+    }
+
+    #[test]
+    fn few_hours_say_nothing_and_many_how_rare_another_is() {
+        assert_eq!(grown(HOURS_MIN - 1), None);
+        let isolation = grown(2000).unwrap();
+        assert!(isolation.is_sound());
+        let again: Isolation = decode(&encode(&isolation)).unwrap();
+        let mut random = Random::new(8);
+        let others: Vec<Seen> = (0..4000).map(|_| hour(&mut random)).collect();
+        let rarities = isolation.rarities(&others);
+        assert_eq!(again.rarities(&others), rarities, "saved");
+        // Hours of the same kind: one in 100, give or take three deviations, is of the rarest
+        // hundredth, and none is as rare as an alert.
+        let rare = rarities.iter().filter(|it| it.bits > 0).count();
+        assert!((15..90).contains(&rare), "{rare}");
+        assert!(rarities.iter().all(|it| it.bits < 15 * BIT));
+        // One that is odd in four ways is rarer, and these are why; where it is nothing to speak of,
+        // or not more, it is none.
+        let check = |much: i16, sign: i16| {
+            let mut odd = others[0];
+            for at in [2, 3, 5, 23] {
+                (odd.row[at], odd.row[WIDTH + at]) = (sign * 900, much);
+            }
+            isolation.rarities(&[odd]).remove(0)
+        };
+        let rarity = check(1024, 1);
+        assert!(rarity.bits > 15 * BIT, "{rarity:?}");
+        let mut named: Vec<usize> = rarity.parts.iter().take(4).map(|(at, _)| *at).collect();
+        named.sort_unstable();
+        assert_eq!(named, [2, 3, 5, 23]);
+        assert_eq!((check(0, 1).bits, check(1024, -1).bits), (0, 0));
+    }
+
+    #[test]
+    fn what_was_learned_of_nothing_or_of_the_same_is_defined() {
+        for (rows, value) in [(0, 0), (1, 5), (2000, 0), (2000, i16::MAX)] {
+            let mut table = Table::new(2 * WIDTH);
+            (0..rows).for_each(|_| assert!(table.push(&[value; 2 * WIDTH])));
+            let isolation = Grow { table, seed: 1 }.run();
+            assert!(isolation.is_sound());
+            for row in [[0; 2 * WIDTH], [i16::MAX; 2 * WIDTH], [i16::MIN; 2 * WIDTH]] {
+                let rarity = isolation.rarities(&[Seen { row }]).remove(0);
+                assert!((0..=BITS_MAX + 8 * BIT).contains(&rarity.bits), "{rarity:?}");
+            }
+        }
     }
 }
