@@ -6,6 +6,7 @@
 //! cargo bench --bench unsupervised -- forest FILE SEED      scores of the rows of a file
 //! cargo bench --bench unsupervised -- planted               what planted columns are named
 //! cargo bench --bench unsupervised -- forest-speed          seconds of fits, rows a second
+//! cargo bench --bench unsupervised -- refit                 how long groups of 100,000 hosts hold up
 //! ```
 //!
 //! FILE has a row of integers on each line, with commas. K is the number of groups, or 0: then it is
@@ -16,13 +17,18 @@
 #![expect(clippy::print_stdout, reason = "it prints what it measures")]
 #![expect(clippy::print_stderr, reason = "and its mistakes")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::ExitCode;
 
+use zeek_ueba::base::address::Addr;
 use zeek_ueba::base::random::Random;
 use zeek_ueba::learn::Table;
 use zeek_ueba::learn::forest::{Forest, Settings as Growth};
 use zeek_ueba::learn::groups::{Groups, Settings};
+use zeek_ueba::record::Entity;
+use zeek_ueba::stage::activity::{Row, WIDTH};
+use zeek_ueba::stage::profile::{Fit, Known, Outcome, Peers, Profile};
 
 fn main() -> ExitCode {
     // Cargo adds --bench.
@@ -43,7 +49,12 @@ fn main() -> ExitCode {
             forest_speed();
             Ok(())
         }
-        _ => Err("groups FILE K SEED | groups-speed | forest FILE SEED | planted | forest-speed"
+        ["refit"] => {
+            refit();
+            Ok(())
+        }
+        _ => Err("groups FILE K SEED | groups-speed | forest FILE SEED | planted | forest-speed \
+                  | refit"
             .to_owned()),
     };
     match done {
@@ -134,6 +145,46 @@ fn groups_speed() {
             end - between
         );
     }
+}
+
+/// How long the entity lane is held up when a day ends, and when new groups come in; and what is
+/// done aside meanwhile.
+fn refit() {
+    const HOSTS: u32 = 100_000;
+    let mut random = Random::new(1);
+    let known = Known::of(|_| true);
+    let mut profiles: BTreeMap<Entity, Box<Profile>> = BTreeMap::new();
+    for n in 0..HOSTS {
+        let mut profile = Box::new(Profile::new(0));
+        let middle: i16 = 300 * (n % 6) as i16;
+        for day in 0..4 {
+            let row: Row = std::array::from_fn(|_| middle + random.below(512) as i16);
+            let season = [0; WIDTH];
+            let (row, season) = (&row, &season);
+            let outcome =
+                Outcome { row, season, known, apart: None, score: 0, is_suspicious: false };
+            profile.learn_day(day, &outcome);
+        }
+        profiles.insert(Entity::Host(Addr::v4(0x0a00_0000 + n)), profile);
+    }
+    let peers = Peers::default();
+    println!("| what | seconds of a core |");
+    println!("|---|---|");
+    let told = |what: &str, begin: f64, end: f64| println!("| {what} | {:.2} |", end - begin);
+    let begin = cpu_seconds();
+    let asked = profiles.iter().map(|(entity, profile)| (entity, profile.as_ref()));
+    let fit = Fit::new(asked, &peers, 1).expect("enough hosts");
+    let snapshot = cpu_seconds();
+    told("a snapshot, in the entity lane", begin, snapshot);
+    let fitted = fit.run();
+    let found = cpu_seconds();
+    told(&format!("{} groups, aside", fitted.peers.count()), snapshot, found);
+    for (entity, group) in fitted.members {
+        if let Some(profile) = profiles.get_mut(&entity) {
+            profile.join(group);
+        }
+    }
+    told("they come in, in the entity lane", found, cpu_seconds());
 }
 
 // The isolation forest.

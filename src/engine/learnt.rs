@@ -88,11 +88,12 @@ impl Learning {
         let asked = profiles.iter().map(|(entity, profile)| (entity, profile.as_ref()));
         let work = Work {
             peers: self.wants.peers.then(|| Fit::new(asked, &self.peers, seed)).flatten(),
-            isolation: self.wants.isolation.then(|| self.hours.grown(seed)).flatten(),
+            isolation: self.wants.isolation.then(|| self.hours.grown(day)).flatten(),
         };
         let at = Minute((day + 1) * (DAY / MINUTE) + REFIT_MINUTES - 1);
         self.refit = Refit::start(work, at);
         self.changed.refit = true;
+        self.changed.hours |= self.wants.isolation;
     }
 
     /// What was learned comes in: who is in which group from now on.

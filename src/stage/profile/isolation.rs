@@ -14,6 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::log2::{BIT, log2};
+use crate::base::time::Minute;
 use crate::learn::Table;
 use crate::learn::forest::{Forest, NEUTRAL, Settings};
 use crate::learn::reservoir::Reservoir;
@@ -30,6 +31,8 @@ const HOURS_MIN: usize = 1024;
 const OFFERED_MAX: usize = 512;
 /// After so many old ones begin to fade: two weeks of a large network.
 const HORIZON: u64 = OFFERED_MAX as u64 * 24 * 14;
+/// Days after which a forest is grown again, whatever came since.
+const AGAIN_DAYS: i64 = 7;
 /// The part of hours beyond which rarity is extrapolated: one in so many.
 const TAIL: usize = 100;
 const SEED: u64 = 0x69_736f_6c61_7469;
@@ -63,11 +66,15 @@ impl Seen {
 
 /// A sample of hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hours(Reservoir);
+pub struct Hours {
+    sample: Reservoir,
+    /// When a forest was grown of it last: how many hours had been offered, and on which day.
+    grown: Option<(u64, i64)>,
+}
 
 impl Default for Hours {
     fn default() -> Self {
-        Self(Reservoir::new(2 * WIDTH, HOURS_MAX, HORIZON, SEED))
+        Self { sample: Reservoir::new(2 * WIDTH, HOURS_MAX, HORIZON, SEED), grown: None }
     }
 }
 
@@ -84,20 +91,27 @@ impl Hours {
 
     /// Takes an hour or not.
     pub fn take(&mut self, seen: &Seen) {
-        self.0.offer(&seen.row);
+        self.sample.offer(&seen.row);
     }
 
-    /// What a forest is grown from; nothing where there are few.
-    #[must_use]
-    pub fn grown(&self, seed: u64) -> Option<Grow> {
-        let table = self.0.table();
-        (table.len() >= HOURS_MIN).then(|| Grow { table: table.clone(), seed })
+    /// What a forest is grown from when a day is over; nothing where there are few hours, and
+    /// nothing new for a week as long as there are not twice as many.
+    pub fn grown(&mut self, day: i64) -> Option<Grow> {
+        let (table, seen) = (self.sample.table(), self.sample.seen());
+        let is_old = |(then, grown): (u64, i64)| seen / 2 >= then || day - grown >= AGAIN_DAYS;
+        if table.len() < HOURS_MIN || !self.grown.is_none_or(is_old) {
+            return None;
+        }
+        let grow = Grow { table: table.clone(), seed: day.unsigned_abs() };
+        self.grown = Some((seen, day));
+        Some(grow)
     }
 
     /// Whether it may have been saved.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.0.table().width() == 2 * WIDTH
+        let is_day = |(_, day): (u64, i64)| Minute::try_from(day).is_ok();
+        self.sample.table().width() == 2 * WIDTH && self.grown.is_none_or(is_day)
     }
 }
 
@@ -120,11 +134,23 @@ impl Grow {
         let hours = table.len();
         let mut isolation = Isolation { forest, start: 0, excess: 1, most: 0, hours: hours as u32 };
         let scores = isolation.forest.scores(&table);
-        let rows = self.table.rows();
-        let mut worth: Vec<u64> =
-            scores.iter().zip(rows).map(|(score, row)| isolation.worth(*score, row).0).collect();
-        worth.sort_unstable();
-        let tail = worth.split_off(hours - (hours / TAIL).max(1).min(hours));
+        let mut order: Vec<usize> = (0..hours).collect();
+        order.sort_unstable_by_key(|at| (std::cmp::Reverse(scores[*at]), *at));
+        // The hours that are worth most, the least of them first: no hour is worth more than its
+        // score says, so most need not be looked at.
+        let size = (hours / TAIL).max(1).min(hours);
+        let mut tail: Vec<u64> = Vec::with_capacity(size + 1);
+        for at in order {
+            let least = tail.first().copied().filter(|_| tail.len() == size);
+            if least.is_some_and(|least| u64::from(scores[at].saturating_sub(NEUTRAL)) <= least) {
+                break;
+            }
+            let (worth, _) = isolation.worth(scores[at], self.table.row(at));
+            tail.insert(tail.partition_point(|it| *it < worth), worth);
+            if tail.len() > size {
+                tail.remove(0);
+            }
+        }
         isolation.start = tail.first().copied().unwrap_or(ONE);
         isolation.most = tail.last().copied().unwrap_or(ONE);
         let beyond: u64 = tail.iter().map(|it| it - isolation.start).sum();
@@ -249,7 +275,12 @@ mod tests {
         assert!(hours.is_sound());
         let again: Hours = decode(&encode(&hours)).unwrap();
         assert_eq!(again, hours);
-        hours.grown(1).map(|grow| grow.run())
+        let grow = hours.grown(100)?;
+        // Not again for a week, but for twice as many.
+        assert_eq!(hours.grown(106), None);
+        (0..count).for_each(|_| hours.take(&hour(&mut random)));
+        assert!(hours.grown(106).is_some() && hours.grown(113).is_some());
+        Some(grow.run())
     }
 
     #[test]
