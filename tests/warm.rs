@@ -112,8 +112,14 @@ fn profiles(place: &Place, state: &str) -> [String; 2] {
     [say(&["list"]), say(&["show", &host(3)])]
 }
 
-const OFF: &[&str] =
-    &["--set", "stage.baseline.enabled=false", "--set", "stage.peer-group.enabled=false"];
+const OFF: &[&str] = &[
+    "--set",
+    "stage.baseline.enabled=false",
+    "--set",
+    "stage.peer-group.enabled=false",
+    "--set",
+    "stage.isolation-forest.enabled=false",
+];
 
 /// What goes out is found whether a profile is there or not: it is judged before it is learned, also
 /// where the program stopped in between.

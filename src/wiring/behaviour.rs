@@ -139,8 +139,8 @@ fn department(changed: &dyn Fn(i64) -> bool) -> Vec<(&'static str, String)> {
     vec![("http.log", http)]
 }
 
-/// Whoever is always the same, alone, or the same as all others, or whose numbers have no middle, is
-/// nobody to speak of; and no stage panics (`replay` says so).
+/// Whoever is always the same, alone, or the same as all others, or whose numbers have no middle,
+/// is nobody to speak of; and no stage panics (`replay` says so).
 #[test]
 fn what_has_no_spread_and_what_has_no_bound_says_nothing() {
     let only_one = office(1, 16, &|_, _| (3, 1000));

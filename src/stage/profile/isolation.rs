@@ -257,7 +257,7 @@ mod tests {
     use crate::base::codec::{decode, encode};
     use crate::base::random::Random;
 
-    /// An hour in which each measure is a little above what was to be expected, by chance, and much.
+    /// An hour in which a measure may be a little above what was to be expected, and is much.
     fn hour(random: &mut Random) -> Seen {
         let mut row = [1024; 2 * WIDTH];
         for value in &mut row[..WIDTH] {
@@ -298,8 +298,8 @@ mod tests {
         let rare = rarities.iter().filter(|it| it.bits > 0).count();
         assert!((15..90).contains(&rare), "{rare}");
         assert!(rarities.iter().all(|it| it.bits < 15 * BIT));
-        // One that is odd in four ways is rarer, and these are why; where it is nothing to speak of,
-        // or not more, it is none.
+        // One that is odd in four ways is rarer, and these are why; where it is nothing to speak
+        // of, or not more, it is none.
         let check = |much: i16, sign: i16| {
             let mut odd = others[0];
             for at in [2, 3, 5, 23] {
