@@ -53,13 +53,6 @@ pub(super) struct Refit {
     running: Option<JoinHandle<Done>>,
 }
 
-/// What lasts of it: after a restart it is begun again.
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    at: Minute,
-    work: Work,
-}
-
 impl Refit {
     /// Begins, if there is something to do; the result comes in at `at`.
     pub(super) fn start(work: Work, at: Minute) -> Option<Self> {
@@ -87,14 +80,15 @@ impl Refit {
         (work, done)
     }
 
+    /// What lasts of it: after a restart it is begun again.
     pub(super) fn save(&self) -> Vec<u8> {
-        encode(&Saved { at: self.at, work: Work::clone(&self.work) })
+        encode(&(self.at, self.work.as_ref()))
     }
 
     /// # Errors
     /// When it is none.
     pub(super) fn load(value: &[u8]) -> Result<Option<Self>, Damaged> {
-        let Saved { at, work } = decode(value)?;
+        let (at, work): (Minute, Work) = decode(value)?;
         let are_sound = work.peers.as_ref().is_none_or(Fit::is_sound)
             && work.isolation.as_ref().is_none_or(Grow::is_sound);
         if are_sound {
