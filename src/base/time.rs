@@ -192,6 +192,12 @@ impl Minute {
     /// Before every record.
     pub const NEVER: Self = Self(i64::MIN);
 
+    /// Whether a saved number of minutes, hours or days since 1970 is one that there is.
+    #[must_use]
+    pub fn is_there(number: i64) -> bool {
+        Self::try_from(number).is_ok_and(|minute| minute != Self::NEVER)
+    }
+
     /// Its first microsecond.
     #[must_use]
     pub const fn start(self) -> Time {
@@ -313,6 +319,7 @@ mod tests {
         for wild in [i64::MIN, i64::MAX, -(1 << 60), 1 << 60] {
             assert!(decode::<Time>(&encode(&wild)).is_err(), "{wild}");
             assert_eq!(decode::<Minute>(&encode(&wild)).is_err(), wild != i64::MIN, "{wild}");
+            assert!(!Minute::is_there(wild));
         }
         assert_eq!(Minute::NEVER.end(), Minute::NEVER.start());
     }

@@ -54,6 +54,8 @@ pub(super) type Verdicts = BTreeMap<Entity, (u32, bool)>;
 pub(super) struct Seen<'a> {
     pub(super) now: Minute,
     pub(super) has_hour: &'a dyn Fn(Log, Minute) -> bool,
+    /// Whether an entity is shared by many, or told to be something.
+    pub(super) has_role: &'a dyn Fn(&Entity) -> bool,
 }
 
 const WINDOW_KEY: &[u8] = b"vw";
@@ -138,16 +140,16 @@ impl Activity {
         seen: &Seen<'_>,
         judge: &mut dyn FnMut(&Over<'_>) -> Verdicts,
     ) {
-        while let Some(due) = self.due().filter(|due| *due <= minute) {
-            // Before what ends with that minute.
-            if self.learning.due().is_some_and(|at| at <= due) {
-                if due > seen.now {
-                    break;
-                }
+        loop {
+            let first = self.first().filter(|(last, ..)| *last <= minute);
+            // What was learned comes in before what ends with that minute; where the input ends
+            // before it, not at all.
+            let upto = first.map_or(minute, |(last, ..)| last).min(seen.now);
+            if self.learning.due().is_some_and(|at| at <= upto) {
                 self.regroup();
                 continue;
             }
-            let Some((last, span, number)) = self.first() else { break };
+            let Some((last, span, number)) = first else { break };
             // The end of the input may cut a window short.
             let is_whole = last <= seen.now;
             match span {
@@ -201,11 +203,14 @@ impl Activity {
         let verdicts = judge(&over);
         let seasons: Vec<Season> = over.entries.iter().map(Entry::shared_season).collect();
         if is_whole {
-            let is_suspicious = |at: usize| {
-                let verdict = verdicts.get(over.entries[at].entity);
-                verdict.is_some_and(|(_, is_suspicious)| *is_suspicious)
+            // Neither what is suspicious nor who is not judged says what is usual.
+            let is_good = |at: usize| {
+                let entity = over.entries[at].entity;
+                let verdict = verdicts.get(entity);
+                !verdict.is_some_and(|(_, is_suspicious)| *is_suspicious)
+                    && !(seen.has_role)(entity)
             };
-            let offered = self.learning.offered(&over, is_suspicious);
+            let offered = self.learning.offered(&over, is_good);
             let shifts = over.shifts();
             self.learning.learn(shifts, &offered);
         }
@@ -270,6 +275,14 @@ impl Activity {
             }
         }
         self.forget((day + 1) * DAY_HOURS);
+        if self.learning.ungroup() {
+            for (entity, profile) in &mut self.profiles {
+                profile.group = None;
+                if let Some(changed) = &mut self.changed {
+                    changed.profiles.insert(entity.clone());
+                }
+            }
+        }
         self.learning.begin(day, &self.profiles);
     }
 
@@ -350,7 +363,7 @@ impl Activity {
             self.profiles.insert(entity, profile);
         } else if key.starts_with(WINDOW_KEY) {
             let (span, number, entity, window): (Span, i64, Entity, Box<Window>) = decode(value)?;
-            if Minute::try_from(number).is_err() {
+            if !Minute::is_there(number) {
                 return Err(Damaged("not a window".to_owned()));
             }
             let is_new = match span {
@@ -430,7 +443,7 @@ mod tests {
     /// Ends what ends with `minute`.
     fn end(activity: &mut Activity, minute: i64, out: &mut Vec<String>) {
         let now = Minute(minute);
-        activity.end(now, &Seen { now, has_hour: &HERE }, &mut |over| {
+        activity.end(now, &Seen { now, has_hour: &HERE, has_role: &|_| false }, &mut |over| {
             out.push(seen(over));
             Verdicts::new()
         });
@@ -570,6 +583,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_its_way_when_the_input_ends_keeps_nobody_from_being_judged() {
+        let mut activity = Activity::new(100, ALL);
+        let mut out = Vec::new();
+        let last = 5 * 24;
+        for hour in 0..=last {
+            for n in 0..24 {
+                activity.fold(&mut Deed::made(Minute(hour * 60), host(n), &[1, 2]), Minute(0));
+            }
+            if hour < last {
+                end(&mut activity, hour * 60 + 59, &mut out);
+            }
+        }
+        assert!(activity.learning.due().is_some());
+        out.clear();
+        let (now, has_role) = (Minute(last * 60 + 40), |_: &Entity| false);
+        let seen_until = Seen { now, has_hour: &HERE, has_role: &has_role };
+        activity.end(Minute(i64::MAX), &seen_until, &mut |over| {
+            out.push(seen(over));
+            Verdicts::new()
+        });
+        assert_eq!(out.len(), 2, "an hour and its day");
+        assert!(activity.learning.due().is_some());
+    }
+
+    #[test]
     fn any_bytes_are_no_state() {
         let mut activity = Activity::new(10, ALL);
         for key in [b"vw".as_slice(), b"vp", b"vc", b"vx", b"v"] {
@@ -582,7 +620,9 @@ mod tests {
         lost.last_hour = i64::MAX;
         assert!(activity.load(b"vp", &encode(&(host(1), never))).is_ok());
         assert!(activity.load(b"vp", &encode(&(host(1), lost))).is_err());
-        let far = encode(&(Span::Hour, i64::MAX, host(1), Window::default()));
-        assert!(activity.load(b"vw", &far).is_err());
+        for far in [i64::MIN, i64::MAX] {
+            let far = encode(&(Span::Hour, far, host(1), Window::default()));
+            assert!(activity.load(b"vw", &far).is_err());
+        }
     }
 }

@@ -361,7 +361,9 @@ impl Core {
         let (stages, quarantine) = (&mut self.stages, &mut self.quarantine);
         let (panics, context) = (&mut self.summary.panics, self.census.context(counted));
         let has_hour = |log: Log, start: Minute| context.gaps.has_hour(log, start, counted);
-        let seen = Seen { now: counted, has_hour: &has_hour };
+        let has_role =
+            |entity: &Entity| entity.addr().is_some_and(|addr| context.roles.get(addr).is_some());
+        let seen = Seen { now: counted, has_hour: &has_hour, has_role: &has_role };
         activity.end(minute, &seen, &mut |over: &Over<'_>| {
             let is_of = |it: &&Suspect| (it.0, it.1) == (over.span, over.number);
             let suspicious = suspects.iter().filter(is_of).map(|it| (it.2.clone(), (0, true)));

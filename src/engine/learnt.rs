@@ -59,14 +59,9 @@ impl Learning {
         Learnt { crowds, peers, isolation: isolation.as_ref() }
     }
 
-    /// Hours that are offered to what is learned, of those that are not suspicious, by their
-    /// places.
-    pub(super) fn offered(
-        &self,
-        over: &Over<'_>,
-        is_suspicious: impl Fn(usize) -> bool,
-    ) -> Vec<Seen> {
-        if self.wants.isolation { Hours::offered(over, is_suspicious) } else { Vec::new() }
+    /// Hours that are offered to what is learned, of those that are good, by their places.
+    pub(super) fn offered(&self, over: &Over<'_>, is_good: impl Fn(usize) -> bool) -> Vec<Seen> {
+        if self.wants.isolation { Hours::offered(over, is_good) } else { Vec::new() }
     }
 
     /// Learns of windows that are over: what is common to crowds, and hours that are offered.
@@ -82,6 +77,17 @@ impl Learning {
         self.refit.as_ref().map(Refit::at)
     }
 
+    /// Whether there are groups that nobody asks for any more: they are forgotten.
+    pub(super) fn ungroup(&mut self) -> bool {
+        let is_stale = !self.wants.peers && self.peers.count() > 0;
+        if is_stale {
+            self.peers = Peers::default();
+            self.crowds.regroup(&BTreeMap::new());
+            (self.changed.peers, self.changed.crowds) = (true, true);
+        }
+        is_stale
+    }
+
     /// A day is over: begins to learn anew.
     pub(super) fn begin(&mut self, day: i64, profiles: &BTreeMap<Entity, Box<Profile>>) {
         let seed = day.unsigned_abs();
@@ -90,10 +96,11 @@ impl Learning {
             peers: self.wants.peers.then(|| Fit::new(asked, &self.peers, seed)).flatten(),
             isolation: self.wants.isolation.then(|| self.hours.grown(day)).flatten(),
         };
+        let is_grown = work.isolation.is_some();
         let at = Minute((day + 1) * (DAY / MINUTE) + REFIT_MINUTES - 1);
         self.refit = Refit::start(work, at);
         self.changed.refit = true;
-        self.changed.hours |= self.wants.isolation;
+        self.changed.hours |= is_grown;
     }
 
     /// What was learned comes in: who is in which group from now on.

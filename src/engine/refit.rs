@@ -89,7 +89,8 @@ impl Refit {
     /// When it is none.
     pub(super) fn load(value: &[u8]) -> Result<Option<Self>, Damaged> {
         let (at, work): (Minute, Work) = decode(value)?;
-        let are_sound = work.peers.as_ref().is_none_or(Fit::is_sound)
+        let are_sound = at != Minute::NEVER
+            && work.peers.as_ref().is_none_or(Fit::is_sound)
             && work.isolation.as_ref().is_none_or(Grow::is_sound);
         if are_sound {
             Ok(Self::start(work, at))

@@ -64,7 +64,8 @@ pub(super) fn choose(
         }
     }
     if before.len() > 1 {
-        let kept = enough(points, settled(points, before), settings.members_min);
+        // A group of few may have hardly a row among these.
+        let kept = enough(points, settled(points, before), 1);
         let more = silhouette(points, &kept) - of_clouds(kept.len(), random);
         if kept.len() == before.len() && more + CLEARLY >= found.0 {
             return Choice::Kept;

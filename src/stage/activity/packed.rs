@@ -13,22 +13,29 @@ use crate::base::address::Addr;
 use crate::base::codec::{decode, encode};
 use crate::base::distinct::Distinct;
 use crate::base::time::Time;
-use crate::record::{Entity, RecordRef, Source, Uid};
+use crate::record::{Entity, Generation, RecordRef, Source, Uid};
 
 use super::super::input::CellRow;
 use super::window::{SETS, SUMS, Sample, Window};
 
 /// The files that records of packed windows stand in.
 #[derive(Debug, Default)]
-struct Sources(Vec<Arc<Source>>);
+struct Sources {
+    all: Vec<Arc<Source>>,
+    /// Where those of a content stand: it may have been read by several names.
+    places: BTreeMap<Generation, Vec<usize>>,
+}
 
 impl Sources {
-    /// The place of a file. The last ones are asked for most.
+    /// The place of a file.
     fn place(&mut self, source: &Arc<Source>) -> usize {
-        let is_it = |it: &Arc<Source>| Arc::ptr_eq(it, source) || it == source;
-        self.0.iter().rposition(is_it).unwrap_or_else(|| {
-            self.0.push(Arc::clone(source));
-            self.0.len() - 1
+        let Self { all, places } = self;
+        let places = places.entry(source.generation).or_default();
+        let is_it = |at: &&usize| all.get(**at).is_some_and(|it| it == source);
+        places.iter().rev().find(is_it).copied().unwrap_or_else(|| {
+            places.push(all.len());
+            all.push(Arc::clone(source));
+            all.len() - 1
         })
     }
 }
@@ -115,7 +122,7 @@ impl Packed {
         };
         let row = |row: Row| {
             let Row { sample, source, offset, uid, weight, time, ends } = row;
-            let record = RecordRef { source: Arc::clone(&sources.0[source]), offset, uid };
+            let record = RecordRef { source: Arc::clone(&sources.all[source]), offset, uid };
             let [source, destination] = ends.map(Into::into);
             (sample, CellRow { record, weight, time, source, destination })
         };

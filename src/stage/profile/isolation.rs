@@ -36,6 +36,10 @@ const AGAIN_DAYS: i64 = 7;
 /// The part of hours beyond which rarity is extrapolated: one in so many.
 const TAIL: usize = 100;
 const SEED: u64 = 0x69_736f_6c61_7469;
+/// The least mean excess, in parts per million.
+const EXCESS_MIN: u64 = 8000;
+/// By so many 256ths of a bit what is rarer by e is rarer.
+const E_BITS: u64 = 369;
 /// Nothing is told to be rarer.
 const BITS_MAX: i32 = 64 * BIT;
 /// All of a share.
@@ -79,9 +83,10 @@ impl Default for Hours {
 }
 
 impl Hours {
-    /// Hours of known entities that are offered, but those that are suspicious, by their places.
-    pub fn offered(over: &Over<'_>, is_suspicious: impl Fn(usize) -> bool) -> Vec<Seen> {
-        let is_good = |at: &usize| over.entries[*at].profile.is_known() && !is_suspicious(*at);
+    /// Hours that are offered: of entities that are known, and those that are `good`, by their
+    /// places.
+    pub fn offered(over: &Over<'_>, good: impl Fn(usize) -> bool) -> Vec<Seen> {
+        let is_good = |at: &usize| over.entries[*at].profile.is_known() && good(*at);
         let good: Vec<usize> = (0..over.entries.len()).filter(is_good).collect();
         let step = good.len().div_ceil(OFFERED_MAX).max(1);
         let first = over.number.unsigned_abs() as usize % step;
@@ -110,7 +115,7 @@ impl Hours {
     /// Whether it may have been saved.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let is_day = |(_, day): (u64, i64)| Minute::try_from(day).is_ok();
+        let is_day = |(_, day): (u64, i64)| Minute::is_there(day);
         self.sample.table().width() == 2 * WIDTH && self.grown.is_none_or(is_day)
     }
 }
@@ -154,7 +159,12 @@ impl Grow {
         isolation.start = tail.first().copied().unwrap_or(ONE);
         isolation.most = tail.last().copied().unwrap_or(ONE);
         let beyond: u64 = tail.iter().map(|it| it - isolation.start).sum();
-        isolation.excess = (beyond / tail.len().max(1) as u64).max(1);
+        let mean = beyond / tail.len().max(1) as u64;
+        // No hour that was learned is rarer than one of them all, and where hardly any is worth
+        // anything the tail says little.
+        let bits = u64::from(log2(tail.len() as u64).unsigned_abs()).max(1);
+        let least = (isolation.most - isolation.start) * E_BITS / bits;
+        isolation.excess = mean.max(least).max(EXCESS_MIN);
         isolation
     }
 
@@ -214,9 +224,9 @@ impl Isolation {
         let Some(beyond) = worth.checked_sub(self.start).filter(|beyond| *beyond > 0) else {
             return Rarity::default();
         };
-        // A mean excess more is rarer by e, which is 369 256ths of a bit.
         let more =
-            i32::try_from(beyond * 369 / self.excess.max(1)).unwrap_or(i32::MAX).min(BITS_MAX);
+            i32::try_from(beyond * E_BITS / self.excess.max(1)).unwrap_or(i32::MAX).min(BITS_MAX);
+        // log2 is that of one more.
         Rarity { bits: more + log2(TAIL as u64 - 1), worth, parts }
     }
 
@@ -297,7 +307,7 @@ mod tests {
         // hundredth, and none is as rare as an alert.
         let rare = rarities.iter().filter(|it| it.bits > 0).count();
         assert!((15..90).contains(&rare), "{rare}");
-        assert!(rarities.iter().all(|it| it.bits < 15 * BIT));
+        assert!(rarities.iter().all(|it| it.bits < 14 * BIT));
         // One that is odd in four ways is rarer, and these are why; where it is nothing to speak
         // of, or not more, it is none.
         let check = |much: i16, sign: i16| {
@@ -308,11 +318,33 @@ mod tests {
             isolation.rarities(&[odd]).remove(0)
         };
         let rarity = check(1024, 1);
-        assert!(rarity.bits > 15 * BIT, "{rarity:?}");
+        assert!(rarity.bits > 14 * BIT, "{rarity:?}");
         let mut named: Vec<usize> = rarity.parts.iter().take(4).map(|(at, _)| *at).collect();
         named.sort_unstable();
         assert_eq!(named, [2, 3, 5, 23]);
         assert_eq!((check(0, 1).bits, check(1024, -1).bits), (0, 0));
+        // No hour that was learned is rarer than one of them.
+        let mut random = Random::new(7);
+        let learned: Vec<Seen> = (0..2000).map(|_| hour(&mut random)).collect();
+        let most = isolation.rarities(&learned).into_iter().map(|it| it.bits).max();
+        assert!(most.is_some_and(|most| most > 10 * BIT && most < 23 * BIT / 2), "{most:?}");
+    }
+
+    /// Where nothing ever was beyond what is usual, a little of it is no alert, and much of it is.
+    #[test]
+    fn a_network_without_a_tail_is_not_certain_of_everything() {
+        let mut table = Table::new(2 * WIDTH);
+        (0..HOURS_MAX).for_each(|_| assert!(table.push(&[0; 2 * WIDTH])));
+        let isolation = Grow { table, seed: 1 }.run();
+        let check = |measures: &[usize], much: i16| {
+            let mut row = [0; 2 * WIDTH];
+            for at in measures {
+                (row[*at], row[WIDTH + *at]) = (300, much);
+            }
+            isolation.rarities(&[Seen { row }]).remove(0).bits
+        };
+        assert!(check(&[2], 40) < 10 * BIT, "{}", check(&[2], 40));
+        assert!(check(&[2, 3, 5, 23], 900) > 16 * BIT);
     }
 
     #[test]

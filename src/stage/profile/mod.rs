@@ -153,7 +153,7 @@ impl Profile {
     pub fn is_sound(&self) -> bool {
         let times = [self.last_hour, self.first_day, self.odd_hour, self.known_since];
         let counted = [self.of_hour.suspicious, self.of_day.suspicious];
-        times.into_iter().all(|time| Minute::try_from(time).is_ok())
+        times.into_iter().all(Minute::is_there)
             && counted.into_iter().all(|count| count < LEARNED_ONE_IN)
     }
 
@@ -241,7 +241,7 @@ impl Profile {
         }
         // Who works, works for hours, maybe with one off; what machines do by chance is scattered.
         let is_on = hour - self.odd_hour <= 2;
-        self.odd = if is_on { (self.odd + 256).min(1024) } else { 256 };
+        self.odd = if is_on { self.odd.saturating_add(256).min(1024) } else { 256 };
         (self.odd_hour, self.odd_most) = (hour, self.odd_most.max(self.odd));
         window.measure(told(self.odd))
     }
@@ -257,7 +257,8 @@ impl Profile {
     fn works(&self, row: &Row) -> bool {
         let most = |at| self.usual(Span::Hour, at).map_or(0, |usual| usual.high);
         let busy = row[CONNECTIONS].max(row[REQUESTS]);
-        busy >= WORK_MIN && busy >= most(CONNECTIONS).max(most(REQUESTS)) - WORK_BELOW
+        let most = most(CONNECTIONS).max(most(REQUESTS));
+        busy >= WORK_MIN && busy >= most.saturating_sub(WORK_BELOW)
     }
 
     /// Learns an hour.
@@ -287,7 +288,8 @@ impl Profile {
         let slowest = if self.drifting > 0 { DRIFT_SLOWEST } else { DAYS_SLOWEST };
         self.drifting = self.drifting.saturating_sub(1);
         fit(&mut self.of_day.last);
-        self.apart -= self.apart / 64;
+        // Rounded up, so that it comes to nothing in the end.
+        self.apart -= (self.apart.max(0) / 64) + i16::from(self.apart > 0);
         if self.of_day.learn(outcome, slowest)
             && let Some(apart) = outcome.apart
         {

@@ -16,7 +16,7 @@ use super::peers::{Peers, Place};
 use super::usual::{Expected, Prior, Usual, short};
 
 /// How many hosts of all a group's own weigh as much as: what few show may be chance.
-const DRAWN: i32 = 8;
+const DRAWN: i64 = 8;
 
 /// Of which measures everything was seen: where a log has a hole its measures say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,8 +227,8 @@ impl<'a> Over<'a> {
                 .filter(|(profile, _)| profile.is_known())
                 .collect();
             let all = commons.get(&Which::Hosts).filter(|_| matches!(which, Which::Group(_)));
-            let common = over.common(crowds.get(which), &known, all.map(AsRef::as_ref));
-            if let Some(shift) = common.shift {
+            let (common, has_own) = over.common(crowds.get(which), &known, all.map(AsRef::as_ref));
+            if let Some(shift) = common.shift.filter(|_| has_own) {
                 over.shifts.insert(which, shift);
             }
             if span == Span::Day {
@@ -246,25 +246,34 @@ impl<'a> Over<'a> {
     }
 
     /// What members of a crowd share, of which these are heard now and known, beside all hosts,
-    /// whom a group of few is drawn to.
-    fn common(&self, crowd: &Crowd, members: &[(&Profile, &Row)], all: Option<&Common>) -> Common {
+    /// whom a group of few is drawn to; and whether enough of them are there to teach the crowd.
+    fn common(
+        &self,
+        crowd: &Crowd,
+        members: &[(&Profile, &Row)],
+        all: Option<&Common>,
+    ) -> (Common, bool) {
         let season = crowd.season(self.span, self.number);
         let prior = crowd.priors(self.span).to_vec();
         let mut common = Common { span: self.span, prior, season, shift: None };
-        let n = members.len() as i32;
-        common.shift = match (shift(members, &common, self.known), all) {
-            (Some(own), Some(Common { shift: Some(shift), season: of_all, .. })) => {
+        let own = shift(members, &common, self.known);
+        let has_own = own.is_some();
+        common.shift = match all {
+            Some(Common { shift: Some(shift), season: of_all, .. }) => {
+                // Too few are as if none were there.
+                let n = if has_own { members.len() as i64 } else { 0 };
+                let own = own.unwrap_or_default();
                 let drawn = |at: usize| {
-                    let of_all = i32::from(shift[at]) + i32::from(of_all[at]);
-                    let own = i32::from(own[at]) + i32::from(season[at]);
+                    let of_all = i64::from(shift[at]) + i64::from(of_all[at]);
+                    let own = i64::from(own[at]) + i64::from(season[at]);
                     let drawn = of_all + (own - of_all) * n / (n + DRAWN);
-                    short(drawn - i32::from(season[at]))
+                    short((drawn - i64::from(season[at])) as i32)
                 };
                 Some(std::array::from_fn(drawn))
             }
-            (own, _) => own,
+            _ => own,
         };
-        common
+        (common, has_own)
     }
 
     /// When it began, and when it ended.
