@@ -2,7 +2,8 @@
 //! `cargo bench --bench memory [-- HOSTS [STAGE...]]`.
 //!
 //! HOSTS (100,000) quiet hosts do the same in two hours of each of three days, and so do a
-//! twentieth as many busy ones, 5,000 at most. Their logs are replayed with no stage, with each
+//! twentieth as many busy ones, 5,000 at most: the same hours for all of them, which is the worst
+//! there is. With `spread` among the stages the quiet ones have two hours of their own. Their logs are replayed with no stage, with each
 //! stage alone and with all, each time beside those of a thousand hosts, so that programs, models
 //! and buffers cancel out. What is left of the peaks of resident memory, by hosts, is what one
 //! takes.
@@ -42,12 +43,38 @@ struct Habit {
     /// Whom it connects to and what it asks for, of so many.
     peers: u64,
     names: u64,
+    /// Whether each has hours of its own.
+    is_spread: bool,
 }
 
-const QUIET: Habit =
-    Habit { name: "quiet", connections: 2, queries: 1, requests: 0, peers: 3, names: 2 };
-const BUSY: Habit =
-    Habit { name: "busy", connections: 100, queries: 25, requests: 10, peers: 60, names: 40 };
+impl Habit {
+    fn is_heard(self, host: u64, hour: u64) -> bool {
+        if self.is_spread {
+            [host % 24, (host + 11) % 24].contains(&hour)
+        } else {
+            HOURS.contains(&hour)
+        }
+    }
+}
+
+const QUIET: Habit = Habit {
+    name: "quiet",
+    connections: 2,
+    queries: 1,
+    requests: 0,
+    peers: 3,
+    names: 2,
+    is_spread: false,
+};
+const BUSY: Habit = Habit {
+    name: "busy",
+    connections: 100,
+    queries: 25,
+    requests: 10,
+    peers: 60,
+    names: 40,
+    is_spread: false,
+};
 
 const CONN: &str = "conn\n#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\t\
     duration\torig_bytes\tresp_bytes\tconn_state\n#types\ttime\tstring\taddr\tport\taddr\tport\tenum\t\
@@ -81,8 +108,10 @@ impl Logs {
         let (conn, dns) = (log("conn.log", CONN), log("dns.log", DNS));
         let mut logs = Self { conn, dns, http: log("http.log", HTTP), rows: 0 };
         for day in 0..DAYS {
-            for hour in HOURS {
-                logs.hour(habit, hosts, day * 24 + hour);
+            for hour in 0..24 {
+                let heard: Vec<u64> =
+                    (0..hosts).filter(|host| habit.is_heard(*host, hour)).collect();
+                logs.hour(habit, &heard, day * 24 + hour);
             }
         }
         // So that the last day is over.
@@ -93,27 +122,28 @@ impl Logs {
         logs.rows
     }
 
-    /// All hosts in turn, as often as the habit has it.
-    fn hour(&mut self, habit: Habit, hosts: u64, hour: u64) {
+    /// These hosts in turn, as often as the habit has it.
+    fn hour(&mut self, habit: Habit, hosts: &[u64], hour: u64) {
         let Habit { connections, queries, requests, peers, names, .. } = habit;
         let start = MONDAY + hour * 3600;
-        let at = |n: u64, of: u64, host: u64| start + (n * hosts + host) * 3600 / (of * hosts);
+        let count = hosts.len() as u64;
+        let at = |n: u64, of: u64, turn: u64| start + (n * count + turn) * 3600 / (of * count);
         for n in 0..connections {
-            (0..hosts).for_each(|host| {
+            (0..).zip(hosts).for_each(|(turn, host)| {
                 let thing = hour * connections + n;
-                self.connection(at(n, connections, host), host, thing, thing * 7 % peers);
+                self.connection(at(n, connections, turn), *host, thing, thing * 7 % peers);
             });
         }
         for n in 0..queries {
-            (0..hosts).for_each(|host| {
+            (0..).zip(hosts).for_each(|(turn, host)| {
                 let thing = hour * queries + n;
-                self.query(at(n, queries, host), host, thing, thing * 7 % names);
+                self.query(at(n, queries, turn), *host, thing, thing * 7 % names);
             });
         }
         for n in 0..requests {
-            (0..hosts).for_each(|host| {
+            (0..).zip(hosts).for_each(|(turn, host)| {
                 let thing = hour * requests + n;
-                self.request(at(n, requests, host), host, thing, thing * 7 % peers);
+                self.request(at(n, requests, turn), *host, thing, thing * 7 % peers);
             });
         }
     }
@@ -238,9 +268,12 @@ fn main() {
         (program, words) = (file.into(), rest);
     }
     let hosts = words.first().map_or(100_000, |it| it.parse().expect("a number of hosts"));
-    let chosen = words.get(1..).unwrap_or_default();
+    let mut chosen = words.get(1..).unwrap_or_default().to_vec();
+    let is_spread = chosen.iter().any(|word| word == "spread");
+    chosen.retain(|word| word != "spread");
+    let quiet = Habit { is_spread, ..QUIET };
     let directory = std::env::temp_dir().join(format!("zeek-ueba-bench-{}", std::process::id()));
-    let all = [(QUIET, hosts), (BUSY, (hosts / BUSY_ONE_IN).clamp(2 * FEW, BUSY_MAX))];
+    let all = [(quiet, hosts), (BUSY, (hosts / BUSY_ONE_IN).clamp(2 * FEW, BUSY_MAX))];
     let logs = all.map(|(habit, hosts)| {
         [FEW, hosts].map(|hosts| {
             let place = directory.join(format!("{}-{hosts}", habit.name));
