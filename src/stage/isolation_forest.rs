@@ -1,7 +1,7 @@
 //! `isolation-forest`: an hour that is unlike all hours of all entities: many measures that are a
 //! little beyond what was to be expected, at the same time.
 //!
-//! A judge of hours. What a forest sees is how far each measure lies from what was to be expected
+//! A judge of hours. What a forest sees is how far each measure lies above what was to be expected
 //! of the entity (`profile::Isolation`), so hours of a server and of a laptop are of one kind. A
 //! score comes from how rare such an hour is. Of what makes it rare only measures count in which
 //! the entity did more than expected, and more than nothing to speak of.

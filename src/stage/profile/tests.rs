@@ -111,6 +111,22 @@ fn what_all_peers_do_at_once_is_nobodys_own() {
     assert!(alone.iter().enumerate().all(|(n, (spreads, _))| n == 4 || *spreads < 3), "{alone:?}");
 }
 
+/// Of a group too few are heard to say anything: they are excused by what all hosts do.
+#[test]
+fn what_all_do_at_once_excuses_a_group_of_few() {
+    for members in [0, 4, 6] {
+        let mut lives = Lives::new("user_agents", 30);
+        for day in 0..20 {
+            lives.day(day, &|n| 500 + wobble(n, day), &[]);
+        }
+        lives.crowds.regroup(&BTreeMap::from([(7, members)]));
+        let few = lives.profiles.values_mut().take(members as usize);
+        few.for_each(|profile| profile.group = Some(7));
+        let changed = lives.day(20, &|_| 1500, &[]);
+        assert!(changed.iter().all(|(spreads, _)| *spreads < 3), "{members}: {changed:?}");
+    }
+}
+
 #[test]
 fn a_worm_is_not_excused_by_being_everywhere() {
     let mut lives = Lives::new("internal_peers", 12);
